@@ -19,8 +19,8 @@ struct option {
 enum option_next {
     OPTION_WORD, /* *option is valid until the next call with the same buffer */
     OPTION_END,
-    OPTION_TOO_LONG,     /* the word did not fit OPTION_WORD_MAX: it is skipped, its start is in value */
-    OPTION_OPEN_QUOTE,   /* the text ended inside quotes: what there was is in *option */
+    OPTION_TOO_LONG,   /* did not fit OPTION_WORD_MAX: skipped, its start is in value */
+    OPTION_OPEN_QUOTE, /* the text ended inside quotes: what there was is in *option */
 };
 
 /* Takes the next word off *text, unquoted into buffer (OPTION_WORD_MAX bytes). */

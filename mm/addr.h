@@ -26,7 +26,7 @@ typedef struct {
 } spte_t; /* entry of a table that the processor uses: names an hpa */
 
 #define PAGE_SHIFT 12
-#define PAGE_SIZE  (1ull << PAGE_SHIFT)
+#define PAGE_SIZE  ((uint64_t)1 << PAGE_SHIFT)
 #define PAGE_MASK  (PAGE_SIZE - 1)
 
 static inline gva_t gva(uint64_t v)

@@ -30,7 +30,7 @@ struct gpm {
     size_t count;
 };
 
-/* False if the region is misaligned, empty, wraps, overlaps another, or the map is full. */
+/* False if the region is a hole, misaligned, empty, wraps, overlaps another, or the map is full. */
 must_check bool gpm_add(struct gpm *gpm, struct gpm_region region);
 
 /* The region that holds address, or NULL for a hole. */
@@ -52,6 +52,6 @@ must_check bool gpm_fill(const struct gpm *gpm, gpa_t to, uint8_t value, uint64_
  * Compare-and-swap of an aligned 4- or 8-byte word of RAM, as the processor does when it sets
  * accessed and dirty flags.
  */
-enum gpm_swap { GPM_SWAPPED, GPM_LOST /* the word was not *expected */, GPM_NOT_RAM };
+enum gpm_swap { GPM_SWAPPED, GPM_LOST /* the word was not as expected */, GPM_NOT_RAM };
 must_check enum gpm_swap gpm_compare_swap(const struct gpm *gpm, gpa_t where, unsigned size,
                                           uint64_t expected, uint64_t desired);

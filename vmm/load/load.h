@@ -22,8 +22,8 @@ struct load_request {
     const void *image;
     uint64_t size; /* bytes */
     const char *cmdline;
-    const char *name;                       /* of the guest: stands for the file name, which GRUB drops */
-    const struct guest_memory_range *ranges; /* the memory map the guest is told, sorted, disjoint */
+    const char *name;                        /* of the guest: GRUB drops the file name */
+    const struct guest_memory_range *ranges; /* the map the guest is told: sorted, disjoint */
     size_t range_count;
 };
 

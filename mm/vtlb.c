@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/* The virtual TLB: see mm/vtlb.h. Levels count as the SDM does; a PAE root is level 3. */
+#include "mm/vtlb.h"
+#include "mm/host.h"
+
+#define LEVEL_BITS 9
+#define LEVEL_2M   2 /* entries of this level name a table that maps 2 MiB */
+#define LEVEL_1G   3
+#define TABLES_A_FILL 3 /* tables below the root that one fill can need */
+
+static unsigned root_level(const struct vtlb *vtlb)
+{
+    return vtlb->format == SHADOW_4LEVEL ? 4 : 3;
+}
+
+static spte_t *entry_at(hpa_t table, gva_t address, unsigned level)
+{
+    spte_t *entries = host_ptr(table);
+
+    return &entries[address.v >> (PAGE_SHIFT + LEVEL_BITS * (level - 1)) & (PTE_ENTRIES - 1)];
+}
+
+static unsigned root_entries(const struct vtlb *vtlb)
+{
+    return vtlb->format == SHADOW_4LEVEL ? PTE_ENTRIES : 4;
+}
+
+/* PAE roots are PDPTEs: P and address only, and an empty one is 0 (SDM 3A 4.4.1). */
+static bool is_pae_root(const struct vtlb *vtlb, unsigned level)
+{
+    return vtlb->format == SHADOW_PAE && level == 3;
+}
+
+static spte_t empty_entry(const struct vtlb *vtlb, unsigned level)
+{
+    return is_pae_root(vtlb, level) ? spte(0) : vtlb->empty;
+}
+
+static spte_t table_entry(const struct vtlb *vtlb, hpa_t table, unsigned level)
+{
+    return spte(table.v | (is_pae_root(vtlb, level) ? PTE_P : PTE_P | PTE_W | PTE_U));
+}
+
+void vtlb_init(struct vtlb *vtlb, struct pool *pool, enum shadow_format format, spte_t empty)
+{
+    *vtlb = (struct vtlb){ .pool = pool, .format = format, .empty = empty };
+    vtlb->root = pool_take(pool, empty_entry(vtlb, root_level(vtlb)));
+}
+
+/* Frees the table that entry at level names, with all below it. */
+static void free_below(struct vtlb *vtlb, spte_t entry, unsigned level)
+{
+    spte_t *entries = host_ptr(spte_frame(entry));
+
+    for (unsigned i = 0; level > LEVEL_2M && i < PTE_ENTRIES; i++)
+        if (spte_usable(entries[i]))
+            free_below(vtlb, entries[i], level - 1);
+    pool_give(vtlb->pool, spte_frame(entry));
+}
+
+static void drop_all(struct vtlb *vtlb)
+{
+    spte_t *entries = host_ptr(vtlb->root);
+    unsigned level = root_level(vtlb);
+
+    for (unsigned i = 0; i < root_entries(vtlb); i++) {
+        if (spte_usable(entries[i]))
+            free_below(vtlb, entries[i], level);
+        entries[i] = empty_entry(vtlb, level);
+    }
+}
+
+void vtlb_destroy(struct vtlb *vtlb)
+{
+    drop_all(vtlb);
+    pool_give(vtlb->pool, vtlb->root);
+    vtlb->root = hpa(0);
+}
+
+/* Empties a page table of all but its globals. */
+static void keep_globals_of(struct vtlb *vtlb, hpa_t table)
+{
+    spte_t *entries = host_ptr(table);
+
+    for (unsigned i = 0; i < PTE_ENTRIES; i++)
+        if (!(entries[i].v & PTE_G) || !spte_usable(entries[i]))
+            entries[i] = vtlb->empty;
+}
+
+/* Drops the non-globals below table; subtrees that have no globals at all are freed unread. */
+static void drop_non_globals(struct vtlb *vtlb, hpa_t table, unsigned level)
+{
+    spte_t *entries = host_ptr(table);
+    unsigned count = level == root_level(vtlb) ? root_entries(vtlb) : PTE_ENTRIES;
+
+    for (unsigned i = 0; i < count; i++) {
+        if (!spte_usable(entries[i]))
+            continue;
+        if (!is_pae_root(vtlb, level) && !(entries[i].v & SPTE_HAS_GLOBALS)) {
+            free_below(vtlb, entries[i], level);
+            entries[i] = empty_entry(vtlb, level);
+        } else if (level == LEVEL_2M) {
+            keep_globals_of(vtlb, spte_frame(entries[i]));
+        } else {
+            drop_non_globals(vtlb, spte_frame(entries[i]), level - 1);
+        }
+    }
+}
+
+void vtlb_flush(struct vtlb *vtlb, bool keep_globals)
+{
+    if (keep_globals)
+        drop_non_globals(vtlb, vtlb->root, root_level(vtlb));
+    else
+        drop_all(vtlb);
+}
+
+/* What the entries above leaf must remember of it. */
+static uint64_t marks_of(struct vtlb_leaf leaf)
+{
+    uint64_t marks = leaf.entry.v & PTE_G ? SPTE_HAS_GLOBALS : 0;
+
+    if (leaf.page_shift > 22)
+        marks |= SPTE_HAS_1G_PIECES;
+    else if (leaf.page_shift > PAGE_SHIFT)
+        marks |= SPTE_HAS_2M_PIECES;
+    return marks;
+}
+
+bool vtlb_fill(struct vtlb *vtlb, gva_t address, struct vtlb_leaf leaf, spte_t *old)
+{
+    bool dropped = vtlb->pool->free_pages < TABLES_A_FILL;
+    hpa_t table = vtlb->root;
+    spte_t *slot;
+
+    if (dropped)
+        drop_all(vtlb);
+    for (unsigned level = root_level(vtlb); level > 1; level--) {
+        slot = entry_at(table, address, level);
+        if (!spte_usable(*slot))
+            *slot = table_entry(vtlb, pool_take(vtlb->pool, vtlb->empty), level);
+        if (!is_pae_root(vtlb, level))
+            slot->v |= marks_of(leaf);
+        table = spte_frame(*slot);
+    }
+    slot = entry_at(table, address, 1);
+    *old = *slot;
+    *slot = leaf.entry;
+    return dropped;
+}
+
+static void drop_table(struct vtlb *vtlb, spte_t *slot, unsigned level)
+{
+    if (!spte_usable(*slot))
+        return;
+    free_below(vtlb, *slot, level);
+    *slot = empty_entry(vtlb, level);
+}
+
+/*
+ * A 4 MiB page of a 32-bit guest lies in two tables that share one directory, so the neighbour
+ * goes too. In 4-level paging the neighbour may hold other pages: dropping them is allowed.
+ */
+static void drop_pieces_2m(struct vtlb *vtlb, hpa_t directory, gva_t address)
+{
+    drop_table(vtlb, entry_at(directory, gva(address.v & ~(uint64_t)(2 * MiB)), LEVEL_2M),
+               LEVEL_2M);
+    drop_table(vtlb, entry_at(directory, gva(address.v | 2 * MiB), LEVEL_2M), LEVEL_2M);
+}
+
+bool vtlb_drop(struct vtlb *vtlb, gva_t address)
+{
+    hpa_t table = vtlb->root;
+
+    for (unsigned level = root_level(vtlb); level > 1; level--) {
+        spte_t *slot = entry_at(table, address, level);
+        if (!spte_usable(*slot))
+            return false;
+        if (level == LEVEL_1G && slot->v & SPTE_HAS_1G_PIECES) {
+            drop_table(vtlb, slot, level);
+            return true;
+        }
+        if (level == LEVEL_2M && slot->v & SPTE_HAS_2M_PIECES) {
+            drop_pieces_2m(vtlb, table, address);
+            return true;
+        }
+        table = spte_frame(*slot);
+    }
+    *entry_at(table, address, 1) = vtlb->empty;
+    return false;
+}
+
+spte_t vtlb_lookup(const struct vtlb *vtlb, gva_t address)
+{
+    hpa_t table = vtlb->root;
+
+    for (unsigned level = root_level(vtlb); level > 1; level--) {
+        spte_t entry = *entry_at(table, address, level);
+        if (!spte_usable(entry))
+            return vtlb->empty;
+        table = spte_frame(entry);
+    }
+    return *entry_at(table, address, 1);
+}

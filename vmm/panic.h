@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: MIT */
+/* The panic screen: all that is needed to file a bug, on one screen. */
+#pragma once
+
+#include "arch/x86/trap.h"
+
+/* For trap_set_handler(): an exception of the hypervisor itself. */
+void panic_on_trap(const struct trap_frame *frame);
