@@ -11,6 +11,9 @@
  */
 struct event event_combine(struct event first, struct event second);
 
+/* The exception with this vector; error_code counts only for those that push one. */
+struct event event_exception(uint8_t vector, uint32_t error_code);
+
 /* Raises an exception of the instruction that caused the exit. */
 void event_raise(struct vcpu *vcpu, uint8_t vector);
 void event_raise_with_code(struct vcpu *vcpu, uint8_t vector, uint32_t error_code);
