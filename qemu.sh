@@ -369,10 +369,10 @@ choose_machine() {
 }
 
 require_machine() {
-    local lacks
+    local lacks hint=''
     lacks=$("${machine}_lacks")
-    [[ -z $lacks ]] ||
-        die 4 "no machine '$machine' here: ${lacks//$'\n'/, } (try tools/deps.sh run)"
+    [[ $lacks == *installed* ]] && hint=' (try tools/deps.sh run)'
+    [[ -z $lacks ]] || die 4 "no machine '$machine' here: ${lacks//$'\n'/, }$hint"
 }
 
 check_cpu() {

@@ -9,14 +9,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BIT(n)       ((uint64_t)1 << (n))
+#define BIT(n) ((uint64_t)1 << (n))
 /* All bits from hi down to lo, as the SDM writes them: BITS(51, 12). */
 #define BITS(hi, lo) ((UINT64_MAX >> (63 - (hi))) & (UINT64_MAX << (lo)))
 
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define container_of(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+#define ARRAY_SIZE(a)                   (sizeof(a) / sizeof((a)[0]))
+#define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
-#define must_check     __attribute__((warn_unused_result))
+#define must_check        __attribute__((warn_unused_result))
 #define printf_like(f, a) __attribute__((format(printf, f, a)))
 
 #define KiB ((uint64_t)1024)
@@ -50,8 +50,8 @@ static inline uint64_t max_u64(uint64_t a, uint64_t b)
 _Noreturn void panic(const char *fmt, ...) printf_like(1, 2);
 
 /* Always compiled in: a hypervisor that goes on with a broken invariant harms its guests. */
-#define ASSERT(condition)                                                                          \
-    do {                                                                                           \
-        if (__builtin_expect(!(condition), 0))                                                     \
-            panic("assertion failed: %s (%s:%d)", #condition, __FILE__, __LINE__);                 \
+#define ASSERT(condition)                                                          \
+    do {                                                                           \
+        if (__builtin_expect(!(condition), 0))                                     \
+            panic("assertion failed: %s (%s:%d)", #condition, __FILE__, __LINE__); \
     } while (0)

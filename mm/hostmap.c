@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The hypervisor's page tables: see mm/hostmap.h. SDM 3A 4.5 "4-Level Paging and 5-Level Paging". */
+/* The hypervisor's page tables: see mm/hostmap.h. SDM 3A 4.5 "4-Level Paging and 5-Level Paging".
+ */
 #include "mm/hostmap.h"
 #include "arch/x86/pte.h"
 #include "lib/string.h"

@@ -10,7 +10,7 @@
 
 /* Bits whose change alters what tables mean or what may be cached (SDM 3A 4.10.4.1). */
 #define CR0_TRANSLATION (CR0_PG | CR0_WP)
-#define CR4_TRANSLATION                                                                            \
+#define CR4_TRANSLATION \
     (CR4_PSE | CR4_PAE | CR4_PGE | CR4_LA57 | CR4_PCIDE | CR4_SMEP | CR4_SMAP | CR4_PKE)
 #define EFER_TRANSLATION (EFER_LMA | EFER_NXE)
 

@@ -25,11 +25,11 @@ struct mmu_outcome {
 
 /* Counters carry KVM's names where KVM has them. */
 struct mmu_stats {
-    uint64_t pf_fixed;      /* hidden faults: the shadow was filled */
-    uint64_t pf_guest;      /* faults given to the guest */
-    uint64_t tlb_flush;     /* guest flushes of more than one address */
-    uint64_t invlpg;        /* guest flushes of one address */
-    uint64_t mmu_recycled;  /* times the pool ran out */
+    uint64_t pf_fixed;     /* hidden faults: the shadow was filled */
+    uint64_t pf_guest;     /* faults given to the guest */
+    uint64_t tlb_flush;    /* guest flushes of more than one address */
+    uint64_t invlpg;       /* guest flushes of one address */
+    uint64_t mmu_recycled; /* times the pool ran out */
 };
 
 struct mmu {

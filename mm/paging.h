@@ -10,9 +10,9 @@
 
 struct paging_regs {
     uint64_t cr0, cr3, cr4, efer;
-    uint64_t pdpte[4]; /* registers in PAE paging: loaded by MOV CR and task switch only */
-    uint32_t pkru;     /* as it is now: WRPKRU never exits */
-    bool ac;           /* EFLAGS.AC */
+    uint64_t pdpte[4];  /* registers in PAE paging: loaded by MOV CR and task switch only */
+    uint32_t pkru;      /* as it is now: WRPKRU never exits */
+    bool ac;            /* EFLAGS.AC */
     uint8_t maxphyaddr; /* the guest's, in bits: 32 to 52 */
     bool gib_pages;     /* the guest's CPUID offers 1 GiB pages */
 };
@@ -29,9 +29,9 @@ struct paging_level {
 
 struct paging_mode {
     const char *name;
-    uint8_t levels;                          /* 0: linear addresses are physical */
-    uint8_t entry_size;                      /* bytes: 4 or 8 */
-    uint8_t linear_bits;                     /* width of a linear address */
+    uint8_t levels;                            /* 0: linear addresses are physical */
+    uint8_t entry_size;                        /* bytes: 4 or 8 */
+    uint8_t linear_bits;                       /* width of a linear address */
     struct paging_level level[LEVELS_MAX + 1]; /* [1] is the page table; [0] is unused */
 };
 

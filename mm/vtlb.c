@@ -3,9 +3,9 @@
 #include "mm/vtlb.h"
 #include "mm/host.h"
 
-#define LEVEL_BITS 9
-#define LEVEL_2M   2 /* entries of this level name a table that maps 2 MiB */
-#define LEVEL_1G   3
+#define LEVEL_BITS    9
+#define LEVEL_2M      2 /* entries of this level name a table that maps 2 MiB */
+#define LEVEL_1G      3
 #define TABLES_A_FILL 3 /* tables below the root that one fill can need */
 
 static unsigned root_level(const struct vtlb *vtlb)

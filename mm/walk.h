@@ -45,7 +45,8 @@ struct walk {
     struct walk_step steps[LEVELS_MAX + 1];
 };
 
-/* Translates address for access (enum access) under regs. Entries outside RAM and ROM read as 1s. */
+/* Translates address for access (enum access) under regs. Entries outside RAM and ROM read as 1s.
+ */
 struct walk walk_translate(const struct paging_regs *regs, const struct gpm *gpm, gva_t address,
                            unsigned access);
 

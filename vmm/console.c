@@ -14,7 +14,8 @@ static const struct {
 
 static struct uart uart; /* used by one processor at a time: the one that logs */
 
-/* An absent port is survived: the driver drops what is written to it, and nobody is left to tell. */
+/* An absent port is survived: the driver drops what is written to it, and nobody is left to tell.
+ */
 static bool open_port(uint16_t port)
 {
     return uart_init(&uart, port, BAUD);

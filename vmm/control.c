@@ -9,7 +9,7 @@ typedef bool broken_rule(const struct control_write *w);
 
 static bool sets(uint64_t old, uint64_t new, uint64_t bit)
 {
-    return !(old & bit) && new & bit;
+    return !(old & bit) && new &bit;
 }
 
 static bool clears(uint64_t old, uint64_t new, uint64_t bit)
@@ -19,7 +19,7 @@ static bool clears(uint64_t old, uint64_t new, uint64_t bit)
 
 static bool starts_long_mode(const struct control_write *w)
 {
-    return sets(w->old->cr0, w->new->cr0, CR0_PG) && w->new->efer & EFER_LME;
+    return sets(w->old->cr0, w->new->cr0, CR0_PG) && w->new->efer &EFER_LME;
 }
 
 static bool cr0_reserved(const struct control_write *w)
@@ -29,17 +29,17 @@ static bool cr0_reserved(const struct control_write *w)
 
 static bool cr0_nw_without_cd(const struct control_write *w)
 {
-    return (w->new->cr0 & (CR0_NW | CR0_CD)) == CR0_NW;
+    return (w->new->cr0 &(CR0_NW | CR0_CD)) == CR0_NW;
 }
 
 static bool cr0_pg_without_pe(const struct control_write *w)
 {
-    return (w->new->cr0 & (CR0_PG | CR0_PE)) == CR0_PG;
+    return (w->new->cr0 &(CR0_PG | CR0_PE)) == CR0_PG;
 }
 
 static bool cr0_long_mode_without_pae(const struct control_write *w)
 {
-    return starts_long_mode(w) && !(w->new->cr4 & CR4_PAE);
+    return starts_long_mode(w) && !(w->new->cr4 &CR4_PAE);
 }
 
 static bool cr0_long_mode_in_code64(const struct control_write *w)
@@ -59,7 +59,7 @@ static bool cr0_pg_cleared_in_code64(const struct control_write *w)
 
 static bool cr0_pg_cleared_with_pcide(const struct control_write *w)
 {
-    return clears(w->old->cr0, w->new->cr0, CR0_PG) && w->new->cr4 & CR4_PCIDE;
+    return clears(w->old->cr0, w->new->cr0, CR0_PG) && w->new->cr4 &CR4_PCIDE;
 }
 
 /* Outside long mode the high half of CR3 does not exist, and bits are ignored, not reserved. */
@@ -67,7 +67,7 @@ static bool cr3_reserved(const struct control_write *w)
 {
     uint64_t beyond = w->new->maxphyaddr >= 64 ? 0 : ~0ull << w->new->maxphyaddr;
 
-    return w->new->efer & EFER_LMA && w->new->cr3 & beyond;
+    return w->new->efer &EFER_LMA && w->new->cr3 &beyond;
 }
 
 static bool cr4_reserved(const struct control_write *w)
@@ -77,7 +77,7 @@ static bool cr4_reserved(const struct control_write *w)
 
 static bool cr4_pae_cleared_in_long_mode(const struct control_write *w)
 {
-    return w->old->efer & EFER_LMA && !(w->new->cr4 & CR4_PAE);
+    return w->old->efer & EFER_LMA && !(w->new->cr4 &CR4_PAE);
 }
 
 static bool cr4_la57_changed_in_long_mode(const struct control_write *w)

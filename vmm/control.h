@@ -15,8 +15,8 @@ struct control_write {
     const struct paging_regs *new; /* as they would be; EFER.LMA already follows CR0.PG and LME */
     uint64_t cr4_allowed;          /* bits that are not reserved */
     uint64_t efer_allowed;
-    bool code64;                   /* CS.L is 1 */
-    bool tss16;                    /* TR names a 16-bit TSS */
+    bool code64; /* CS.L is 1 */
+    bool tss16;  /* TR names a 16-bit TSS */
 };
 
 /* The rule that write breaks, in words, or NULL if the processor accepts it. */

@@ -47,10 +47,7 @@ static const struct cpuid_row rows[] = {
       { .ebx = CPUID_7_EBX_FSGSBASE | CPUID_7_EBX_ERMS },
       { 0 },
       "no SMEP, SMAP, PKU, LA57, INVPCID: not virtualized" },
-    { LEAF_HV,
-      { 0 },
-      { LEAF_HV, SIGNATURE_EBX, SIGNATURE_ECX, SIGNATURE_EDX },
-      "who virtualizes" },
+    { LEAF_HV, { 0 }, { LEAF_HV, SIGNATURE_EBX, SIGNATURE_ECX, SIGNATURE_EDX }, "who virtualizes" },
     { 0x80000000u, { 0 }, { LEAF_EXTENDED, 0, 0, 0 }, "the highest extended leaf below" },
     { 0x80000001u,
       { .ecx = CPUID_80000001_ECX_LAHF,
@@ -108,9 +105,9 @@ uint64_t cpuid_guest_cr4(void)
         uint32_t feature; /* of leaf 1 EDX */
         uint64_t cr4;
     } by_leaf_1[] = {
-        { CPUID_1_EDX_TSC, CR4_TSD },   { CPUID_1_EDX_DE, CR4_DE },
-        { CPUID_1_EDX_PSE, CR4_PSE },   { CPUID_1_EDX_PAE, CR4_PAE },
-        { CPUID_1_EDX_PGE, CR4_PGE },   { CPUID_1_EDX_FXSR, CR4_OSFXSR },
+        { CPUID_1_EDX_TSC, CR4_TSD },        { CPUID_1_EDX_DE, CR4_DE },
+        { CPUID_1_EDX_PSE, CR4_PSE },        { CPUID_1_EDX_PAE, CR4_PAE },
+        { CPUID_1_EDX_PGE, CR4_PGE },        { CPUID_1_EDX_FXSR, CR4_OSFXSR },
         { CPUID_1_EDX_SSE, CR4_OSXMMEXCPT },
     };
     uint32_t leaf_1 = cpuid_guest(1, 0).edx;

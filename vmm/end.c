@@ -10,7 +10,7 @@
 #include "lib/log.h"
 #include "vmm/console.h"
 
-#define PORT_DEBUG_EXIT    0xf4
+#define PORT_DEBUG_EXIT     0xf4
 #define PORT_BOCHS_SHUTDOWN 0x8900
 
 void end_machine(enum end_status status, const char *fmt, ...)

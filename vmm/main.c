@@ -20,7 +20,8 @@
 #include "vmm/settings.h"
 #include "vmm/symbols.h"
 
-#define LOADER_INFO_MAX MiB /* more than any loader's structure; it lies where the boot map reaches */
+#define LOADER_INFO_MAX \
+    MiB /* more than any loader's structure; it lies where the boot map reaches */
 
 /* The one processor, and what is too large for its stack. */
 static struct cpu boot_cpu;
@@ -62,7 +63,8 @@ static void start_engine(void)
 
 static _Noreturn void report_no_guests(void)
 {
-    log_printf(LOG_WARN, "no guest was given. By GRUB: module2 /boot/kernel.elf guest=NAME mem=32M");
+    log_printf(LOG_WARN,
+               "no guest was given. By GRUB: module2 /boot/kernel.elf guest=NAME mem=32M");
     log_printf(LOG_WARN, "By the runner: ./qemu.sh --guest FILE, or nothing for the bundled ones");
     end_machine(END_BAD_USAGE, "no guest was given");
 }
@@ -85,21 +87,21 @@ _Noreturn void umbra_main(uint32_t magic, uint32_t info);
 
 _Noreturn void umbra_main(uint32_t magic, uint32_t info)
 {
-    console_init();                                     /* from here on it can be heard */
-    cpu_init(&boot_cpu, 0);                             /* descriptor tables, GS */
-    trap_init();                                        /* its own exceptions ... */
-    trap_set_handler(panic_on_trap);                    /* ... end in the panic screen */
-    pic_mask_all();                                     /* no device interrupts the hypervisor */
+    console_init();                  /* from here on it can be heard */
+    cpu_init(&boot_cpu, 0);          /* descriptor tables, GS */
+    trap_init();                     /* its own exceptions ... */
+    trap_set_handler(panic_on_trap); /* ... end in the panic screen */
+    pic_mask_all();                  /* no device interrupts the hypervisor */
     log_printf(LOG_INFO, "Umbra, a hypervisor with shadow paging");
-    take_boot_info(magic, info);                        /* everything the loader said */
-    settings_apply(&settings, boot_info.command_line);  /* the hypervisor's own options */
-    start_clock();                                      /* time stamps */
-    cpu_protect();                                      /* WP, SMEP, SMAP, UMIP */
-    memory_init(&memory, &boot_info);                   /* frames, and tables with W^X */
-    start_engine();                                     /* VMX, or one line that says why not */
-    probe_run(&memory.frames);                          /* try what capability bits promise */
-    selftest_provoke(settings.selftest);                /* only where a test asks for it */
-    guests_configure(&guests, &boot_info);              /* modules become guests */
+    take_boot_info(magic, info);                       /* everything the loader said */
+    settings_apply(&settings, boot_info.command_line); /* the hypervisor's own options */
+    start_clock();                                     /* time stamps */
+    cpu_protect();                                     /* WP, SMEP, SMAP, UMIP */
+    memory_init(&memory, &boot_info);                  /* frames, and tables with W^X */
+    start_engine();                                    /* VMX, or one line that says why not */
+    probe_run(&memory.frames);                         /* try what capability bits promise */
+    selftest_provoke(settings.selftest);               /* only where a test asks for it */
+    guests_configure(&guests, &boot_info);             /* modules become guests */
     if (!guests.count)
         report_no_guests();
     guests_run(&guests, &memory.frames);

@@ -10,9 +10,9 @@
 #include "mm/host.h"
 #include "mm/layout.h"
 
-#define EARLY_LIMIT  (4 * GiB)
-#define LOW_MEMORY   MiB /* firmware's; start-up code of further processors will live there */
-#define EXTENTS_MAX  (BOOT_RANGES_MAX + BOOT_MODULES_MAX + 4)
+#define EARLY_LIMIT (4 * GiB)
+#define LOW_MEMORY  MiB /* firmware's; start-up code of further processors will live there */
+#define EXTENTS_MAX (BOOT_RANGES_MAX + BOOT_MODULES_MAX + 4)
 
 extern const char image_load_start[], image_load_end[];
 extern const char text_start[], text_end[], rodata_start[], rodata_end[], data_start[], data_end[];
@@ -95,8 +95,8 @@ static struct image_layout image_layout(void)
         .parts = { { (uint64_t)text_start, (uint64_t)text_end, HOST_EXECUTE },
                    { (uint64_t)rodata_start, (uint64_t)rodata_end, HOST_READ },
                    { (uint64_t)data_start, (uint64_t)data_end, HOST_WRITE } },
-        .guards = { (uint64_t)boot_stack_guard, (uint64_t)nmi_stack_guard,
-                    (uint64_t)df_stack_guard, (uint64_t)mc_stack_guard },
+        .guards = { (uint64_t)boot_stack_guard, (uint64_t)nmi_stack_guard, (uint64_t)df_stack_guard,
+                    (uint64_t)mc_stack_guard },
     };
 }
 

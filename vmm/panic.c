@@ -15,9 +15,9 @@
 #include "vmm/end.h"
 #include "vmm/symbols.h"
 
-#define BACKTRACE_MAX    16
-#define EXITS_SHOWN      12
-#define REASON_MAX       200
+#define BACKTRACE_MAX 16
+#define EXITS_SHOWN   12
+#define REASON_MAX    200
 
 extern const char stacks_start[], data_end[];
 

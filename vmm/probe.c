@@ -11,9 +11,9 @@
 #include "lib/log.h"
 #include "lib/string.h"
 
-#define CODE_ADDRESS 0x1000u
-#define MISS_ADDRESS 0x2000u
-#define FRAMES_NEEDED 4 /* PDPT, page directory, page table, code */
+#define CODE_ADDRESS             0x1000u
+#define MISS_ADDRESS             0x2000u
+#define FRAMES_NEEDED            4  /* PDPT, page directory, page table, code */
 #define WIDEST_WITH_RESERVED_BIT 51 /* MAXPHYADDR from 52 on leaves no reserved address bit */
 
 /* Boot-time constants. */

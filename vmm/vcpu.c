@@ -151,13 +151,14 @@ void vcpu_run(struct vcpu *vcpu)
 
 static void dump_segments(const struct vcpu *vcpu)
 {
-    static const char *const names[SEG_COUNT] = { "es", "cs", "ss", "ds",
-                                                  "fs", "gs", "ldtr", "tr" };
+    static const char *const names[SEG_COUNT] = {
+        "es", "cs", "ss", "ds", "fs", "gs", "ldtr", "tr"
+    };
 
     for (enum segment_name s = 0; s < SEG_COUNT; s++) {
         struct segment segment = engine_segment(&vcpu->engine, s);
-        log_raw("  %-4s %04x base %016lx limit %08x attributes %05x\n", names[s],
-                segment.selector, segment.base, segment.limit, segment.attributes);
+        log_raw("  %-4s %04x base %016lx limit %08x attributes %05x\n", names[s], segment.selector,
+                segment.base, segment.limit, segment.attributes);
     }
 }
 

@@ -38,7 +38,7 @@ struct vcpu {
     struct vm *vm;
     struct engine_vcpu engine;
     struct mmu mmu;
-    uint64_t efer; /* as the guest believes it to be */
+    uint64_t efer;        /* as the guest believes it to be */
     struct event pending; /* delivered at the next entry */
     struct flush_request flush;
     struct vcpu_stats stats;

@@ -7,17 +7,17 @@
 #include "mm/host.h"
 #include "vmm/load/load.h"
 
-#define SHADOW_PAGES  2048
-#define LARGE_PAGE    (2 * MiB)
-#define CONVENTIONAL  0x9fc00ull /* below it lies usable RAM, above it the extended BIOS data area */
-#define ROM_START     0xc0000ull
-#define BIOS_START    0xf0000ull
-#define HIGH_MEMORY   MiB
+#define SHADOW_PAGES 2048
+#define LARGE_PAGE   (2 * MiB)
+#define CONVENTIONAL 0x9fc00ull /* below it lies usable RAM, above it the extended BIOS data area \
+                                 */
+#define ROM_START   0xc0000ull
+#define BIOS_START  0xf0000ull
+#define HIGH_MEMORY MiB
 
 static const char *const end_names[] = {
-    [VM_RUNNING] = "running",           [VM_SUCCESS] = "success",
-    [VM_FAILURE] = "failure",           [VM_TRIPLE_FAULT] = "triple-fault",
-    [VM_HALTED] = "halted",             [VM_KILLED] = "killed",
+    [VM_RUNNING] = "running",           [VM_SUCCESS] = "success", [VM_FAILURE] = "failure",
+    [VM_TRIPLE_FAULT] = "triple-fault", [VM_HALTED] = "halted",   [VM_KILLED] = "killed",
     [VM_REFUSED] = "refused",
 };
 

@@ -52,15 +52,15 @@ enum engine_reg {
 #define BLOCKING_BY_NMI    BIT(3)
 
 /* Segment access rights in the VMCS's form (SDM 3C table 24-2). */
-#define SEGMENT_TYPE     BITS(3, 0)
-#define SEGMENT_S        BIT(4)
-#define SEGMENT_DPL      BITS(6, 5)
+#define SEGMENT_TYPE      BITS(3, 0)
+#define SEGMENT_S         BIT(4)
+#define SEGMENT_DPL       BITS(6, 5)
 #define SEGMENT_DPL_SHIFT 5
-#define SEGMENT_P        BIT(7)
-#define SEGMENT_L        BIT(13)
-#define SEGMENT_DB       BIT(14)
-#define SEGMENT_G        BIT(15)
-#define SEGMENT_UNUSABLE BIT(16)
+#define SEGMENT_P         BIT(7)
+#define SEGMENT_L         BIT(13)
+#define SEGMENT_DB        BIT(14)
+#define SEGMENT_G         BIT(15)
+#define SEGMENT_UNUSABLE  BIT(16)
 
 enum segment_name { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, SEG_COUNT };
 
@@ -167,8 +167,9 @@ uint64_t engine_cr4_possible(void);
 struct engine_exit engine_run(struct engine_vcpu *vcpu);
 
 /* About the last exit. */
-struct event engine_exit_event(const struct engine_vcpu *vcpu);       /* what caused it, if an event */
-struct event engine_interrupted_event(const struct engine_vcpu *vcpu); /* what was being delivered */
+struct event engine_exit_event(const struct engine_vcpu *vcpu); /* what caused it, if an event */
+struct event
+engine_interrupted_event(const struct engine_vcpu *vcpu); /* what was being delivered */
 bool engine_iret_unblocked_nmis(const struct engine_vcpu *vcpu);
 uint32_t engine_instruction_length(const struct engine_vcpu *vcpu);
 

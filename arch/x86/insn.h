@@ -52,16 +52,16 @@ static inline uint64_t rdtsc(void)
     return (uint64_t)high << 32 | low;
 }
 
-#define CONTROL_REGISTER(name)                                                                     \
-    static inline uint64_t read_##name(void)                                                       \
-    {                                                                                              \
-        uint64_t value;                                                                            \
-        __asm__ volatile("mov %%" #name ", %0" : "=r"(value)::"memory");                           \
-        return value;                                                                              \
-    }                                                                                              \
-    static inline void write_##name(uint64_t value)                                                \
-    {                                                                                              \
-        __asm__ volatile("mov %0, %%" #name ::"r"(value) : "memory");                              \
+#define CONTROL_REGISTER(name)                                           \
+    static inline uint64_t read_##name(void)                             \
+    {                                                                    \
+        uint64_t value;                                                  \
+        __asm__ volatile("mov %%" #name ", %0" : "=r"(value)::"memory"); \
+        return value;                                                    \
+    }                                                                    \
+    static inline void write_##name(uint64_t value)                      \
+    {                                                                    \
+        __asm__ volatile("mov %0, %%" #name ::"r"(value) : "memory");    \
     }
 
 CONTROL_REGISTER(cr0)
@@ -132,10 +132,10 @@ static inline void interrupt_window(void)
 }
 
 /* Ways into each exception, for the self-tests of the panic screen. */
-#define RAISE(name, text)                                                                          \
-    static inline void raise_##name(void)                                                          \
-    {                                                                                              \
-        __asm__ volatile(text ::: "rax", "memory");                                                \
+#define RAISE(name, text)                           \
+    static inline void raise_##name(void)           \
+    {                                               \
+        __asm__ volatile(text ::: "rax", "memory"); \
     }
 
 RAISE(int1, "int $1")
@@ -190,16 +190,13 @@ static inline void fxrstor(const void *area)
  */
 enum vmx_result { VMX_SUCCEED, VMX_FAIL_INVALID, VMX_FAIL_VALID };
 
-#define VMX_OUTCOME(invalid, valid)                                                                \
+#define VMX_OUTCOME(invalid, valid) \
     ((invalid) ? VMX_FAIL_INVALID : (valid) ? VMX_FAIL_VALID : VMX_SUCCEED)
 
 static inline enum vmx_result vmxon(hpa_t region)
 {
     bool invalid, valid;
-    __asm__ volatile("vmxon %2"
-                     : "=@ccc"(invalid), "=@ccz"(valid)
-                     : "m"(region.v)
-                     : "memory");
+    __asm__ volatile("vmxon %2" : "=@ccc"(invalid), "=@ccz"(valid) : "m"(region.v) : "memory");
     return VMX_OUTCOME(invalid, valid);
 }
 
@@ -213,20 +210,14 @@ static inline enum vmx_result vmxoff(void)
 static inline enum vmx_result vmclear(hpa_t region)
 {
     bool invalid, valid;
-    __asm__ volatile("vmclear %2"
-                     : "=@ccc"(invalid), "=@ccz"(valid)
-                     : "m"(region.v)
-                     : "memory");
+    __asm__ volatile("vmclear %2" : "=@ccc"(invalid), "=@ccz"(valid) : "m"(region.v) : "memory");
     return VMX_OUTCOME(invalid, valid);
 }
 
 static inline enum vmx_result vmptrld(hpa_t region)
 {
     bool invalid, valid;
-    __asm__ volatile("vmptrld %2"
-                     : "=@ccc"(invalid), "=@ccz"(valid)
-                     : "m"(region.v)
-                     : "memory");
+    __asm__ volatile("vmptrld %2" : "=@ccc"(invalid), "=@ccz"(valid) : "m"(region.v) : "memory");
     return VMX_OUTCOME(invalid, valid);
 }
 

@@ -53,24 +53,24 @@
 #define EFER_LMA BIT(10)
 #define EFER_NXE BIT(11)
 
-#define RFLAGS_CF       BIT(0)
-#define RFLAGS_RESERVED BIT(1) /* always 1 */
-#define RFLAGS_PF       BIT(2)
-#define RFLAGS_AF       BIT(4)
-#define RFLAGS_ZF       BIT(6)
-#define RFLAGS_SF       BIT(7)
-#define RFLAGS_TF       BIT(8)
-#define RFLAGS_IF       BIT(9)
-#define RFLAGS_DF       BIT(10)
-#define RFLAGS_OF       BIT(11)
-#define RFLAGS_IOPL     BITS(13, 12)
-#define RFLAGS_NT       BIT(14)
-#define RFLAGS_RF       BIT(16)
-#define RFLAGS_VM       BIT(17)
-#define RFLAGS_AC       BIT(18)
-#define RFLAGS_VIF      BIT(19)
-#define RFLAGS_VIP      BIT(20)
-#define RFLAGS_ID       BIT(21)
+#define RFLAGS_CF         BIT(0)
+#define RFLAGS_RESERVED   BIT(1) /* always 1 */
+#define RFLAGS_PF         BIT(2)
+#define RFLAGS_AF         BIT(4)
+#define RFLAGS_ZF         BIT(6)
+#define RFLAGS_SF         BIT(7)
+#define RFLAGS_TF         BIT(8)
+#define RFLAGS_IF         BIT(9)
+#define RFLAGS_DF         BIT(10)
+#define RFLAGS_OF         BIT(11)
+#define RFLAGS_IOPL       BITS(13, 12)
+#define RFLAGS_NT         BIT(14)
+#define RFLAGS_RF         BIT(16)
+#define RFLAGS_VM         BIT(17)
+#define RFLAGS_AC         BIT(18)
+#define RFLAGS_VIF        BIT(19)
+#define RFLAGS_VIP        BIT(20)
+#define RFLAGS_ID         BIT(21)
 #define RFLAGS_ARITHMETIC (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
 
 #define DR7_RESERVED BIT(10) /* always 1; the value after reset */
@@ -105,6 +105,6 @@ enum exception_vector {
 };
 
 /* Exceptions that push an error code: SDM 3A 6.13 "Error Code". */
-#define EXC_WITH_ERROR_CODE                                                                        \
-    (BIT(EXC_DF) | BIT(EXC_TS) | BIT(EXC_NP) | BIT(EXC_SS) | BIT(EXC_GP) | BIT(EXC_PF) |           \
+#define EXC_WITH_ERROR_CODE                                                              \
+    (BIT(EXC_DF) | BIT(EXC_TS) | BIT(EXC_NP) | BIT(EXC_SS) | BIT(EXC_GP) | BIT(EXC_PF) | \
      BIT(EXC_AC) | BIT(EXC_CP))

@@ -22,7 +22,7 @@ static uint64_t tsc_rate; /* boot-time constant */
 uint64_t time_measure_tsc(void)
 {
     uint16_t count = PIT_HZ / SAMPLE_HZ;
-    uint8_t gate = inb(PORT_61) & (uint8_t)~(PORT61_GATE2 | PORT61_SPEAKER);
+    uint8_t gate = inb(PORT_61) & (uint8_t) ~(PORT61_GATE2 | PORT61_SPEAKER);
     uint64_t start, polls = 0;
 
     outb(PORT_61, gate);

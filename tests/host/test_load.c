@@ -618,9 +618,11 @@ static const struct {
     { { 10, 24, 0x10000, 0x104344, 0x10000, 1, 0, 8 }, 8, NULL },
     { { 10, 24, 0, 0xffffffff, 0, 0, 0, 8 }, 8, NULL },
     { { 10, 24, 0x10001, 0x104344, 1, 0, 0, 8 }, 8, "multiboot 2 header asks for a place "
-      "in 0x10001 to 0x104344, the image is linked to 0x10000 to 0x104344: relocation is not handled yet" },
+      "in 0x10001 to 0x104344, the image is linked to 0x10000 to 0x104344: "
+      "relocation is not handled yet" },
     { { 10, 24, 0x10000, 0x104343, 1, 0, 0, 8 }, 8, "multiboot 2 header asks for a place "
-      "in 0x10000 to 0x104343, the image is linked to 0x10000 to 0x104344: relocation is not handled yet" },
+      "in 0x10000 to 0x104343, the image is linked to 0x10000 to 0x104344: "
+      "relocation is not handled yet" },
     { { 10, 24, 0, 0x200000, 0x20000, 0, 0, 8 }, 8, "multiboot 2 header asks for a multiple of "
       "0x20000, the image is linked to 0x10000: relocation is not handled yet" },
 };

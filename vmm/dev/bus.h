@@ -11,7 +11,7 @@ struct vm;
 
 struct bus_access {
     uint16_t port;
-    unsigned size;  /* bytes: 1, 2, 4 */
+    unsigned size; /* bytes: 1, 2, 4 */
     bool write;
     uint32_t value; /* to write, or as read */
 };

@@ -29,7 +29,7 @@ _Static_assert(sizeof(union cr_access) == sizeof(uint64_t), "the qualification i
 
 enum cr_access_type { MOV_TO_CR, MOV_FROM_CR, CLTS, LMSW };
 
-#define LMSW_BITS (CR0_PE | CR0_MP | CR0_EM | CR0_TS)
+#define LMSW_BITS    (CR0_PE | CR0_MP | CR0_EM | CR0_TS)
 #define EFER_ALLOWED (EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE)
 
 static bool has_tss16(const struct vcpu *vcpu)

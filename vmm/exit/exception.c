@@ -54,8 +54,9 @@ static enum exit_action page_fault(struct vcpu *vcpu, gva_t address, uint32_t er
     case MMU_STORE:
     case MMU_STEP: break;
     }
-    return exit_kill(vcpu, "supervisor write to a read-only user page with CR0.WP clear and "
-                           "SMAP or PKE set (linear 0x%lx) is not handled",
+    return exit_kill(vcpu,
+                     "supervisor write to a read-only user page with CR0.WP clear and "
+                     "SMAP or PKE set (linear 0x%lx) is not handled",
                      address.v);
 }
 
@@ -81,8 +82,8 @@ enum exit_action exit_exception_nmi(struct vcpu *vcpu, const struct engine_exit 
     case EXC_PF: return page_fault(vcpu, gva(exit->qualification), event.error_code);
     case EXC_AC: event_raise_with_code(vcpu, EXC_AC, event.error_code); return EXIT_RESUME;
     case EXC_MC: panic("machine check while guest %s ran", vcpu->vm->config.name);
-    default: return exit_kill(vcpu, "exception exit for vector %u, which is not handled",
-                              event.vector);
+    default:
+        return exit_kill(vcpu, "exception exit for vector %u, which is not handled", event.vector);
     }
 }
 

@@ -22,8 +22,7 @@ static const struct word_msrs words[CONTROL_WORDS] = {
     [WORD_PIN] = { "IA32_VMX_PINBASED_CTLS", MSR_VMX_PINBASED_CTLS, MSR_VMX_TRUE_PINBASED_CTLS },
     [WORD_PROC] = { "IA32_VMX_PROCBASED_CTLS", MSR_VMX_PROCBASED_CTLS,
                     MSR_VMX_TRUE_PROCBASED_CTLS },
-    [WORD_PROC2] = { "IA32_VMX_PROCBASED_CTLS2", MSR_VMX_PROCBASED_CTLS2,
-                     MSR_VMX_PROCBASED_CTLS2 },
+    [WORD_PROC2] = { "IA32_VMX_PROCBASED_CTLS2", MSR_VMX_PROCBASED_CTLS2, MSR_VMX_PROCBASED_CTLS2 },
     [WORD_EXIT] = { "IA32_VMX_EXIT_CTLS", MSR_VMX_EXIT_CTLS, MSR_VMX_TRUE_EXIT_CTLS },
     [WORD_ENTRY] = { "IA32_VMX_ENTRY_CTLS", MSR_VMX_ENTRY_CTLS, MSR_VMX_TRUE_ENTRY_CTLS },
 };
@@ -120,12 +119,11 @@ static void read_vpid(msr_reader *read, struct vmx_caps *caps)
     if (!caps->vpid)
         return;
     value = read(MSR_VMX_EPT_VPID_CAP);
-    caps->invvpid_types = (uint8_t)((value & VPID_CAP_ADDRESS ? BIT(INVVPID_ADDRESS) : 0) |
-                                    (value & VPID_CAP_SINGLE ? BIT(INVVPID_SINGLE) : 0) |
-                                    (value & VPID_CAP_ALL ? BIT(INVVPID_ALL) : 0) |
-                                    (value & VPID_CAP_SINGLE_NONGLOBAL
-                                         ? BIT(INVVPID_SINGLE_NON_GLOBAL)
-                                         : 0));
+    caps->invvpid_types =
+        (uint8_t)((value & VPID_CAP_ADDRESS ? BIT(INVVPID_ADDRESS) : 0) |
+                  (value & VPID_CAP_SINGLE ? BIT(INVVPID_SINGLE) : 0) |
+                  (value & VPID_CAP_ALL ? BIT(INVVPID_ALL) : 0) |
+                  (value & VPID_CAP_SINGLE_NONGLOBAL ? BIT(INVVPID_SINGLE_NON_GLOBAL) : 0));
     /* A tag that can only be flushed with all others, or not at all, is worse than none. */
     caps->vpid = value & VPID_CAP_INVVPID && value & (VPID_CAP_SINGLE | VPID_CAP_ALL);
     if (!caps->vpid)
@@ -135,8 +133,8 @@ static void read_vpid(msr_reader *read, struct vmx_caps *caps)
 /* Both halves of the EFER switch or neither: the lists then do both. */
 static void settle_efer(struct vmx_caps *caps)
 {
-    caps->load_efer = caps->base[WORD_EXIT] & EXIT_CTL_LOAD_EFER &&
-                      caps->base[WORD_ENTRY] & ENTRY_CTL_LOAD_EFER;
+    caps->load_efer =
+        caps->base[WORD_EXIT] & EXIT_CTL_LOAD_EFER && caps->base[WORD_ENTRY] & ENTRY_CTL_LOAD_EFER;
     if (caps->load_efer)
         return;
     caps->base[WORD_EXIT] &= ~(uint32_t)EXIT_CTL_LOAD_EFER;

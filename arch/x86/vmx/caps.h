@@ -8,7 +8,6 @@
 
 #include "arch/x86/engine.h"
 
-
 enum control_word { WORD_PIN, WORD_PROC, WORD_PROC2, WORD_EXIT, WORD_ENTRY, CONTROL_WORDS };
 
 struct vmx_caps {
@@ -32,7 +31,8 @@ must_check bool vmx_caps_compute(msr_reader *read, struct vmx_caps *caps, char *
 /* One line to the log: which optional controls are there, and the fallback of each that is not. */
 void vmx_caps_log(const struct vmx_caps *caps);
 
-/* What IA32_FEATURE_CONTROL and CPUID let Umbra do (SDM 3C 23.7 "Enabling and Entering VMX Operation"). */
+/* What IA32_FEATURE_CONTROL and CPUID let Umbra do (SDM 3C 23.7 "Enabling and Entering VMX
+ * Operation"). */
 enum vmx_availability {
     VMX_READY,       /* enabled and locked */
     VMX_MUST_ENABLE, /* unlocked: Umbra enables VMX and locks the register */

@@ -17,13 +17,13 @@
 #include "lib/string.h"
 
 #define CR0_OWNED (CR0_PE | CR0_PG | CR0_WP | CR0_NE | CR0_CD | CR0_NW)
-#define CR4_OWNED                                                                                  \
-    (CR4_PSE | CR4_PAE | CR4_PGE | CR4_MCE | CR4_PCIDE | CR4_SMEP | CR4_SMAP | CR4_PKE |           \
+#define CR4_OWNED                                                                        \
+    (CR4_PSE | CR4_PAE | CR4_PGE | CR4_MCE | CR4_PCIDE | CR4_SMEP | CR4_SMAP | CR4_PKE | \
      CR4_LA57 | CR4_VMXE | CR4_SMXE | CR4_OSXSAVE | CR4_CET | CR4_PKS)
 /* User pages of the direct shadow must not trip over these while the guest is unpaged. */
 #define CR4_PAGED_ONLY (CR4_PCIDE | CR4_SMEP | CR4_SMAP | CR4_PKE)
 
-#define FPU_CONTROL_RESET 0x037f /* of a processor that executed FNINIT */
+#define FPU_CONTROL_RESET  0x037f /* of a processor that executed FNINIT */
 #define FPU_CONTROL_OFFSET 0
 #define MXCSR_OFFSET       24
 #define MXCSR_RESET        0x1f80u
@@ -40,7 +40,7 @@ struct msr_entry { /* SDM 3C table 24-11 */
 static struct {
     struct vmx_caps caps;
     hpa_t msr_bitmap;
-    hpa_t io_bitmaps; /* A, then B */
+    hpa_t io_bitmaps;  /* A, then B */
     uint16_t next_tag; /* guarded by being used at VM creation only, which one processor does */
 } engine;
 
@@ -53,8 +53,8 @@ static const uint32_t switched_msrs[SWITCHED_MSRS] = {
 
 /* MSRs that a guest reads and writes without an exit: the VMCS or the switch holds them. */
 static const uint32_t passed_msrs[] = {
-    MSR_STAR,         MSR_LSTAR,        MSR_CSTAR,   MSR_FMASK,   MSR_KERNEL_GS_BASE,
-    MSR_SYSENTER_CS,  MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, MSR_FS_BASE, MSR_GS_BASE,
+    MSR_STAR,        MSR_LSTAR,        MSR_CSTAR,        MSR_FMASK,   MSR_KERNEL_GS_BASE,
+    MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, MSR_FS_BASE, MSR_GS_BASE,
 };
 
 static const enum vmcs_field reg_fields[REG_COUNT] = {
@@ -119,14 +119,15 @@ static bool enter_vmx_operation(struct frames *frames, char *error)
     return cpu->in_vmx_operation;
 }
 
-/* Read bitmap for low MSRs, for high ones at 1 KiB; write bitmaps at 2 and 3 KiB (SDM 3C 24.6.9). */
+/* Read bitmap for low MSRs, for high ones at 1 KiB; write bitmaps at 2 and 3 KiB (SDM 3C 24.6.9).
+ */
 static void pass_msr(uint8_t *bitmap, uint32_t msr)
 {
     uint32_t bit = msr & 0x1fff;
     uint32_t base = msr >= 0xc0000000u ? 1024 : 0;
 
-    bitmap[base + bit / 8] &= (uint8_t)~(1u << (bit % 8));
-    bitmap[base + 2048 + bit / 8] &= (uint8_t)~(1u << (bit % 8));
+    bitmap[base + bit / 8] &= (uint8_t) ~(1u << (bit % 8));
+    bitmap[base + 2048 + bit / 8] &= (uint8_t) ~(1u << (bit % 8));
 }
 
 static bool make_bitmaps(struct frames *frames)
@@ -536,8 +537,8 @@ uint32_t engine_instruction_length(const struct engine_vcpu *vcpu)
 
 void engine_inject(struct engine_vcpu *vcpu, struct event event)
 {
-    uint64_t info = INTERRUPTION_VALID | event.vector |
-                    (uint64_t)event.type << INTERRUPTION_TYPE_SHIFT;
+    uint64_t info =
+        INTERRUPTION_VALID | event.vector | (uint64_t)event.type << INTERRUPTION_TYPE_SHIFT;
 
     (void)vcpu;
     if (event.has_error_code) {
