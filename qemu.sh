@@ -47,6 +47,8 @@ Runs Umbra with these guests, or with the bundled ones if there is no --guest.
   --timeout S               end the run after S seconds, status 124
   --hv "OPTIONS"            options of the hypervisor, words as in lib/options.h
   --iso FILE                boot this ISO as it is (no --hv, no --guest)
+  --native N                no Umbra: start guest N (1 is the first) of this ISO on the bare machine
+  --make-iso FILE           make the ISO, leave it in FILE, run nothing
   --keep DIR                use DIR, new or empty, as work folder, and keep it; the ISO in it is
                             DIR/umbra.iso
   --help                    this text
@@ -60,7 +62,7 @@ Guest options, each for the --guest before it:
   --module FILE             not handled yet
   --options "K=V ..."       more keys of this guest (docs/)
 
-Status: 0 every guest succeeded, 1 one did not, 2 bad usage, 3 Umbra stopped, 4 no machine to run
+Status: 0 every guest succeeded (natively: it said PASS), 1 one did not, 2 bad usage, 3 Umbra stopped, 4 no machine to run
 on, 124 out of time.
 EOF
 }
@@ -78,7 +80,13 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd) || exit 4
 ELF=${UMBRA_ELF:-$ROOT/build/umbra.elf}
 DEFAULT_MEM=32
 
-machine='' firmware=bios cpu='' memory='' serial=stdio timeout='' iso='' keep=''
+# An ISO boots Umbra, or one of its guests on the bare machine, as the machine's clock says: in the
+# year NATIVE_YEAR + N guest N, else Umbra. So one ISO serves both, and nobody has to press a key.
+NATIVE_YEAR=2010
+NATIVE_MAX=16
+
+machine='' firmware=bios cpu='' memory='' serial=stdio timeout='' iso='' keep='' native=0
+make_iso_file=''
 hv_words=''
 hv_given=''
 guests=0 # guest number i has these:
@@ -161,6 +169,12 @@ split_words() { # OPTION TEXT
 # A word as a literal of GRUB's script language, with a space in front.
 grub_word() { printf " '%s'" "${1//\'/\'\\\'\'}"; }
 
+set_native() {
+    check_number --native "$1"
+    (($1 <= NATIVE_MAX)) || bad "--native wants a number from 1 to $NATIVE_MAX, not '$1'"
+    native=$1
+}
+
 set_hv() {
     local word
     split_words --hv "$1"
@@ -230,6 +244,8 @@ parse_option() { # OPTION VALUE
         --hv) set_hv "$2" ;;
         --iso) check_file "$1" "$2" && iso=$2 ;;
         --keep) check_given "$1" "$2" && keep=$2 ;;
+        --native) set_native "$2" ;;
+        --make-iso) check_given "$1" "$2" && make_iso_file=$2 ;;
         --guest) check_file "$1" "$2" && add_guest "$2" ;;
         *) parse_guest_option "$1" "$2" ;;
     esac
@@ -243,7 +259,7 @@ parse() {
                 exit 0
                 ;;
             --machine | --firmware | --cpu | --cpus | --memory | --serial | --gdb | --timeout | \
-                --hv | --iso | --keep | --guest | --name | --mem | --cmdline | --initrd | \
+                --hv | --iso | --keep | --native | --make-iso | --guest | --name | --mem | --cmdline | --initrd | \
                 --module | --options)
                 (($# > 1)) || bad "$1 wants a value"
                 parse_option "$1" "$2"
@@ -389,6 +405,11 @@ check_cpu() {
     esac
 }
 
+# The machine's clock at its start: a fixed day of 2001, or of the year that says --native.
+clock_year() { echo $((native ? NATIVE_YEAR + native : 2001)); }
+
+clock_seconds() { date --utc --date="$(clock_year)-09-09 01:46:40" +%s; }
+
 # bochsrc and the debugger's first command, for a Bochs that has a debugger.
 prepare_bochs() {
     console+=(--pty --fill "$work/bochsrc" --log "$work/bochs.log")
@@ -404,7 +425,7 @@ romimage: file=$(bochs_bios)
 vgaromimage: file=$(bochs_vgabios)
 megs: $memory
 cpu: model=$cpu, count=1, ips=500000000, reset_on_triple_fault=0
-clock: sync=none, time0=1000000000
+clock: sync=none, time0=$(clock_seconds)
 ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
 ata0-master: type=cdrom, path=umbra.iso, status=inserted
 boot: cdrom
@@ -422,7 +443,7 @@ EOF
 
 prepare_qemu() { # ACCELERATOR
     command=(qemu-system-x86_64 -machine pc -accel "$1" -cpu "$cpu" -m "$memory"
-        -no-user-config -nodefaults -vga std -display none -no-reboot -boot d
+        -rtc "base=$(clock_year)-09-09T01:46:40" -no-user-config -nodefaults -vga std -display none -no-reboot -boot d
         -drive 'if=ide,media=cdrom,format=raw,readonly=on,file=umbra.iso'
         -chardev 'socket,id=com1,host=127.0.0.1,port=@PORT@' -serial chardev:com1
         -device 'isa-debug-exit,iobase=0xf4,iosize=0x04')
@@ -462,15 +483,29 @@ grub_line() { # TEXT
     printf '  serial --unit=0 --speed=115200; terminal_output serial\n  %s\n  halt\nfi\n' "$1"
 }
 
-write_grub_cfg() {
+write_umbra_entry() {
     local i words
-    echo 'insmod gzio'
-    [[ $firmware == efi ]] && echo 'insmod all_video'
     grub_line "multiboot2 /boot/umbra.elf$hv_words"
     for ((i = 0; i < guests; i++)); do
         words=" 'guest=${guest_name[i]}'"
         [[ -n ${guest_mem[i]} ]] || words+=" 'mem=${DEFAULT_MEM}M'"
         grub_line "module2 /boot/g$i.img$words${guest_cmdline[i]}${guest_words[i]}"
+    done
+}
+
+write_grub_cfg() {
+    local i
+    echo 'insmod gzio'
+    echo 'insmod datehook'
+    [[ $firmware == efi ]] && echo 'insmod all_video'
+    for ((i = 0; i < guests && i < NATIVE_MAX; i++)); do
+        echo "if [ \"\$YEAR\" = $((NATIVE_YEAR + i + 1)) ]; then"
+        grub_line "multiboot2 /boot/g$i.img${guest_cmdline[i]/cmdline=/}"
+        echo 'else'
+    done
+    write_umbra_entry
+    for ((; i > 0; i--)); do
+        echo fi
     done
     echo boot
 }
@@ -478,7 +513,7 @@ write_grub_cfg() {
 # What grub-mkrescue has to know about the firmware: GRUB's platform, and for a BIOS also the
 # modules that grub.cfg needs, as each further one costs it time to find these.
 set_grub_options() {
-    local modules="normal multiboot2 gzio serial terminal halt true"
+    local modules="normal multiboot2 gzio serial terminal halt true test datehook"
     case $firmware in
         bios) grub_options=(-d /usr/lib/grub/i386-pc --install-modules="$modules") ;;
         efi) grub_options=(-d /usr/lib/grub/x86_64-efi) ;;
@@ -514,6 +549,11 @@ make_iso() {
     pad_iso
 }
 
+leave_iso() {
+    mv -- "$work/umbra.iso" "$make_iso_file" || die 4 "cannot write '$make_iso_file'"
+    exit 0
+}
+
 use_iso() {
     ln -s -- "$(realpath -- "$iso")" "$work/umbra.iso" || die 4 "cannot write to $work"
 }
@@ -529,6 +569,7 @@ check_inputs() {
     check_file umbra.elf "$ELF"
     ((guests > 0)) || add_bundled_guests
     name_guests
+    ((native <= guests)) || bad "--native $native: there are only $guests guests"
 }
 
 main() {
@@ -542,6 +583,8 @@ main() {
     console=() command=()
     make_work_folder
     if [[ -n $iso ]]; then use_iso; else make_iso; fi
+    [[ -z $make_iso_file ]] || leave_iso
+    ((native == 0)) || console+=(--end guest)
     case $machine in
         bochs) prepare_bochs ;;
         *) prepare_qemu "$machine" ;;

@@ -25,6 +25,8 @@ enum paging_mode_id { MODE_NONE, MODE_32BIT, MODE_PAE, MODE_4LEVEL, MODE_5LEVEL,
 struct paging_level {
     uint8_t shift; /* of the lowest linear address bit that this level translates */
     uint8_t bits;  /* linear address bits it translates: its index */
+    uint64_t
+        leaf_reserved; /* low address bits that must be 0 in an 8-byte entry for a large page */
 };
 
 struct paging_mode {

@@ -42,6 +42,8 @@ static uint64_t reserved_pse36(const struct paging_regs *regs)
 {
     unsigned m = regs->maxphyaddr < PSE36_MAXPHYADDR ? regs->maxphyaddr : PSE36_MAXPHYADDR;
 
+    /* MAXPHYADDR is at least 32 */
+    /* cppcheck-suppress shiftTooManyBits */
     return BITS(PSE36_RESERVED_HIGH, m - 32 + PSE36_SHIFT);
 }
 
@@ -57,8 +59,8 @@ static uint64_t reserved_bits(const struct paging_regs *regs, enum paging_mode_i
         reserved |= BITS(62, 52);
     if (!nx_enabled(regs))
         reserved |= PTE_NX;
-    if (level > 1 && leaf)
-        reserved |= BITS(paging_mode(mode)->level[level].shift - 1, 13);
+    if (leaf)
+        reserved |= paging_mode(mode)->level[level].leaf_reserved;
     if (level > 2 && !leaf)
         reserved |= PTE_PS;
     return reserved;

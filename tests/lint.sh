@@ -32,7 +32,7 @@ check_layers() {
         layer boot 'boot/|lib/|mm/addr\.h'
         layer drivers 'drivers/|lib/|arch/x86/'
         layer arch 'arch/x86/|lib/|mm/(addr|frames|host|paging)\.h'
-        layer guests 'guests/|lib/|arch/x86/(pte|regs|msr|cpuid|insn)\.h'
+        layer guests 'guests/|lib/|mm/addr\.h|arch/x86/(pte|regs|msr|cpuid|insn)\.h'
         grep -rn '#include "arch/x86/vmx/' vmm | grep -v '^vmm/selftest\.c:' |
             sed 's/^/vmm names the engine: /'
     } | nothing
@@ -56,7 +56,7 @@ check_inline_assembly() {
 
 check_hexadecimal() {
     grep -nE '\b0x[0-9a-fA-F]+' $(printf '%s\n' $C_FILES | grep '^vmm/') |
-        grep -vE ':[0-9]+:(#define|.*\*/$| *\*| */\*)' | grep -vE ':[0-9]+: +(\{|\[).*0x' |
+        grep -vE ':[0-9]+:(#define| *\*| */\*)' | sed -E 's|/\*.*\*/||' | grep -vE ':[0-9]+: +(\.?[a-z]* = |static const char magic.*)?(\{|\[|0x).*' |
         sed -E 's/"[^"]*"//g' | grep -E '\b0x[0-9a-fA-F]+' | sed 's/^/naked number: /' | nothing
 }
 

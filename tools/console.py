@@ -3,7 +3,7 @@
 """The relay between a machine's first serial port and whoever looks at it.
 
     console.py [--serial stdio|file:PATH|tcp:PORT] [--timeout S] [--pty] [--folder DIR]
-               [--fill FILE] [--log FILE] [--remove DIR] -- COMMAND...
+               [--end umbra|guest] [--fill FILE] [--log FILE] [--remove DIR] -- COMMAND...
 
 It listens on a port of 127.0.0.1 that the kernel picks, so that two runs never meet, writes that
 port in place of @PORT@ into COMMAND and FILE, starts COMMAND (an emulator whose COM1 is a socket
@@ -45,7 +45,12 @@ CHUNK = 4096  # bytes read at a time
 BACKLOG = 64 * 1024  # bytes on their way to the user at which the machine is no longer read
 CTRL_C = 0x03
 
-END_LINE = re.compile(rb"umbra: end status=(\d{1,3})(?:\s.*)?")
+# The last line of a run: Umbra's, or that of a bundled guest on the bare machine.
+END_LINES = {
+    "umbra": re.compile(rb"umbra: end status=(\d{1,3})(?:\s.*)?"),
+    "guest": re.compile(rb"[\w.-]+: (PASS|FAIL)(?:\s.*)?"),
+}
+VERDICTS = {b"PASS": 0, b"FAIL": 1}
 ESCAPES = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[()].|.)|[^\t\n -~\x80-\xff]")
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
@@ -436,8 +441,11 @@ class Relay:
     def end_status(self):
         """The status in the last line, if that is an end line."""
         last = bytes(self.tail).rstrip().rpartition(b"\n")[2].strip()
-        match = END_LINE.fullmatch(last)
-        return min(int(match[1]), 255) if match else None
+        match = END_LINES[self.options.end].fullmatch(last)
+        if not match:
+            return None
+        verdict = VERDICTS.get(match[1])
+        return min(int(match[1]), 255) if verdict is None else verdict
 
     def patience(self):
         """Seconds until something happens by itself; None: nothing does."""
@@ -476,7 +484,7 @@ class Relay:
             return status
         started = self.machine.serial is not None
         self.machine.kill()
-        what = "stopped without Umbra's end line" if started else "did not start"
+        what = "stopped without its end line" if started else "did not start"
         raise Ended(3 if started else 4, f"the machine {what} ({self.machine.fate()})")
 
     def last_words(self, status):
@@ -514,6 +522,7 @@ def parse():
     parser = argparse.ArgumentParser(description="relay of a machine's serial port")
     parser.add_argument("--serial", default="stdio")
     parser.add_argument("--timeout", type=float)
+    parser.add_argument("--end", choices=END_LINES, default="umbra", help="whose last line it is")
     parser.add_argument("--pty", action="store_true", help="the emulator needs a terminal")
     parser.add_argument("--folder", help="where the emulator runs")
     parser.add_argument("--fill", help="file in which @PORT@ is replaced")

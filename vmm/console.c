@@ -10,7 +10,12 @@
 static const struct {
     const char *name;
     uint16_t port;
-} ports[] = { { "com1", 0x3f8 }, { "com2", 0x2f8 }, { "com3", 0x3e8 }, { "com4", 0x2e8 } };
+} ports[] = {
+    { "com1", 0x3f8 },
+    { "com2", 0x2f8 },
+    { "com3", 0x3e8 },
+    { "com4", 0x2e8 },
+};
 
 static struct uart uart; /* used by one processor at a time: the one that logs */
 

@@ -79,7 +79,7 @@ struct cpuid_result cpuid_guest(uint32_t leaf, uint32_t subleaf)
 
     if (!row || (leaf == 7 && subleaf))
         return host;
-    if (leaf <= cpuid(0, 0).eax || leaf >= 0x80000000u)
+    if (leaf <= cpuid(0, 0).eax || leaf >= CPUID_LEAF_EXTENDED)
         host = cpuid(leaf, subleaf);
     return (struct cpuid_result){
         (host.eax & row->pass.eax) | row->set.eax,
@@ -96,7 +96,7 @@ uint8_t cpuid_guest_maxphyaddr(void)
 
 bool cpuid_guest_gib_pages(void)
 {
-    return cpuid_guest(0x80000001u, 0).edx & CPUID_80000001_EDX_PAGE1GB;
+    return cpuid_guest(CPUID_LEAF_FEATURES, 0).edx & CPUID_80000001_EDX_PAGE1GB;
 }
 
 uint64_t cpuid_guest_cr4(void)

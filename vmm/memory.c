@@ -117,7 +117,7 @@ void memory_init(struct memory *memory, const struct boot_info *info)
 {
     static struct extents ram, used, direct; /* too large for the stack; used once */
     struct image_layout layout = image_layout();
-    bool gib_pages = cpuid(0x80000001, 0).edx & CPUID_80000001_EDX_PAGE1GB;
+    bool gib_pages = cpuid(CPUID_LEAF_FEATURES, 0).edx & CPUID_80000001_EDX_PAGE1GB;
     struct extent last;
 
     collect_ram(info, &ram);

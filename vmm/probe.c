@@ -13,6 +13,9 @@
 
 #define CODE_ADDRESS             0x1000u
 #define MISS_ADDRESS             0x2000u
+#define OPCODE_NOP               0x90
+#define OPCODE_HLT               0xf4
+#define OPCODE_MOV_EAX_MOFFS     0xa1
 #define FRAMES_NEEDED            4  /* PDPT, page directory, page table, code */
 #define WIDEST_WITH_RESERVED_BIT 51 /* MAXPHYADDR from 52 on leaves no reserved address bit */
 
@@ -73,7 +76,7 @@ static struct engine_exit run_code(struct probe *p, const uint8_t *code, size_t 
 /* MOV EAX, [MISS_ADDRESS] must exit with a page fault that says P and RSVD. */
 static bool probe_trap(struct probe *p)
 {
-    static const uint8_t code[] = { 0xa1, MISS_ADDRESS & 0xff, MISS_ADDRESS >> 8, 0, 0, 0xf4 };
+    static const uint8_t code[] = { OPCODE_MOV_EAX_MOFFS, 0, MISS_ADDRESS >> 8, 0, 0, OPCODE_HLT };
     struct engine_exit exit = run_code(p, code, sizeof(code));
     struct event event = engine_exit_event(&p->vcpu);
 
@@ -84,7 +87,7 @@ static bool probe_trap(struct probe *p)
 /* NOP; HLT with the monitor trap flag must exit behind the NOP, before the HLT. */
 static bool probe_monitor_trap(struct probe *p)
 {
-    static const uint8_t code[] = { 0x90, 0xf4 };
+    static const uint8_t code[] = { OPCODE_NOP, OPCODE_HLT };
     struct engine_exit exit;
 
     if (!engine_step(&p->vcpu, true))

@@ -6,6 +6,9 @@
 #include "arch/x86/vmx/controls.h"
 #include "lib/string.h"
 
+#define NO_SUCH_FIELD 0xffff
+#define OPCODE_RET    0xc3
+
 extern char text_start[], rodata_start[], boot_stack_guard[];
 
 /* ---- failures of our own ---- */
@@ -29,7 +32,7 @@ static void fail_text_write(void)
 
 static void fail_data_execute(void)
 {
-    static uint8_t code[] = { 0xc3 };
+    static uint8_t code[] = { OPCODE_RET };
 
     ((void (*)(void))(void *)code)();
 }
@@ -68,7 +71,7 @@ static void fail_vmcs_field(void)
 {
     uint64_t value;
 
-    if (vmread(zero + 0xffff, &value) != VMX_SUCCEED)
+    if (vmread(zero + NO_SUCH_FIELD, &value) != VMX_SUCCEED)
         panic("VMREAD of VMCS field 0xffff failed");
 }
 

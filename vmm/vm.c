@@ -9,8 +9,10 @@
 
 #define SHADOW_PAGES 2048
 #define LARGE_PAGE   (2 * MiB)
-#define CONVENTIONAL 0x9fc00ull /* below it lies usable RAM, above it the extended BIOS data area \
-                                 */
+#define CONVENTIONAL                                                             \
+    0x9fc00ull /* below it lies usable RAM, above it the extended BIOS data area \
+                */
+#define VGA_START   0xa0000ull
 #define ROM_START   0xc0000ull
 #define BIOS_START  0xf0000ull
 #define HIGH_MEMORY MiB
@@ -115,7 +117,7 @@ bool vm_load(struct vm *vm, const void *image, uint64_t size)
 {
     const struct guest_memory_range ranges[] = {
         { gpa(0), CONVENTIONAL, GUEST_RAM },
-        { gpa(CONVENTIONAL), 0xa0000 - CONVENTIONAL, GUEST_RESERVED },
+        { gpa(CONVENTIONAL), VGA_START - CONVENTIONAL, GUEST_RESERVED },
         { gpa(BIOS_START), HIGH_MEMORY - BIOS_START, GUEST_RESERVED },
         { gpa(HIGH_MEMORY), vm->ram.size - HIGH_MEMORY, GUEST_RAM },
     };

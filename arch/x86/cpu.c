@@ -60,7 +60,7 @@ void cpu_protect(void)
 
 unsigned cpu_maxphyaddr(void)
 {
-    if (cpuid(0x80000000, 0).eax < 0x80000008)
+    if (cpuid(CPUID_LEAF_EXTENDED, 0).eax < CPUID_LEAF_ADDRESSES)
         return 36;
-    return cpuid(0x80000008, 0).eax & 0xff;
+    return cpuid(CPUID_LEAF_ADDRESSES, 0).eax & 0xff;
 }

@@ -4,6 +4,10 @@
 
 #include "lib/base.h"
 
+#define CPUID_LEAF_EXTENDED  0x80000000u /* EAX: the highest extended leaf */
+#define CPUID_LEAF_FEATURES  0x80000001u /* extended features */
+#define CPUID_LEAF_ADDRESSES 0x80000008u /* address widths */
+
 #define CPUID_1_ECX_SSE3       BIT(0)
 #define CPUID_1_ECX_VMX        BIT(5)
 #define CPUID_1_ECX_SSSE3      BIT(9)

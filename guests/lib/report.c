@@ -28,12 +28,11 @@ void guest_pass(void)
     end(EXIT_PASS);
 }
 
-static _Noreturn void fail(const char *fmt, va_list arguments)
+static void print_failure(const char *fmt, va_list arguments)
 {
     serial_printf("%s: FAIL ", guest_name);
     serial_vprintf(fmt, arguments);
     serial_puts("\n");
-    end(EXIT_FAIL);
 }
 
 void guest_fail(const char *fmt, ...)
@@ -41,7 +40,9 @@ void guest_fail(const char *fmt, ...)
     va_list arguments;
 
     va_start(arguments, fmt);
-    fail(fmt, arguments);
+    print_failure(fmt, arguments);
+    va_end(arguments);
+    end(EXIT_FAIL);
 }
 
 /* What lib/ asks of whoever links it. */
@@ -50,7 +51,9 @@ void panic(const char *fmt, ...)
     va_list arguments;
 
     va_start(arguments, fmt);
-    fail(fmt, arguments);
+    print_failure(fmt, arguments);
+    va_end(arguments);
+    end(EXIT_FAIL);
 }
 
 /* Called by start64.asm. */

@@ -54,10 +54,11 @@ void trap_dispatch(struct trap_frame *frame)
 {
     guest_handler *handler = handlers[frame->vector];
 
-    if (!handler)
+    if (handler)
+        handler(frame);
+    else
         guest_fail("unexpected exception %lu (%s), error code %#lx, RIP %#lx, CR2 %#lx",
                    frame->vector, names[frame->vector], frame->error_code, frame->rip, frame->cr2);
-    handler(frame);
 }
 
 void trap_init(void)

@@ -6,6 +6,7 @@
 enum uart_register { THR_RBR, IER, IIR_FCR, LCR, MCR, LSR, MSR, SCRATCH };
 
 #define REGISTER_MASK 7
+#define FLOATING      0xff
 
 #define IER_BITS       0x0f
 #define IIR_NONE       0x01
@@ -77,7 +78,7 @@ uint8_t virtual_uart_read(struct vm *vm, uint16_t port)
     case MSR: return modem_status(uart);
     case SCRATCH: return uart->scratch;
     }
-    return 0xff;
+    return FLOATING;
 }
 
 static void write_fcr(struct virtual_uart *uart, uint8_t value)

@@ -61,7 +61,7 @@ struct elf_note {
     uint32_t owner_size, content_size, type;
 };
 
-static const char magic[4] = { 0x7f, 'E', 'L', 'F' };
+static const char magic[4] = { '\177', 'E', 'L', 'F' };
 
 /* What is asked of each class. */
 static const struct elf_rules {
