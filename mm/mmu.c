@@ -85,14 +85,29 @@ static struct vtlb_leaf leaf_for(const struct mmu *mmu, const struct walk *w, un
     return (struct vtlb_leaf){ spte(entry), w->page_shift };
 }
 
-/* True if some access that old allowed is refused by new, or goes elsewhere. */
-static bool reduces(spte_t old, spte_t new)
+/* True if the leaf, as it stands, allows the explicit access. */
+static bool leaf_allows(spte_t leaf, unsigned access)
 {
-    uint64_t lost = (old.v & ~new.v) & (PTE_W | PTE_U);
-
-    if (!spte_usable(old))
+    if (!spte_usable(leaf))
         return false;
-    return lost || (new.v & ~old.v) & PTE_NX || spte_frame(old).v != spte_frame(new).v;
+    if (access & ACCESS_WRITE && !(leaf.v & PTE_W))
+        return false;
+    return leaf.v & PTE_U || !(access & ACCESS_USER);
+}
+
+/*
+ * With AC set, SMAP lets explicit supervisor accesses to user pages through, but not implicit ones
+ * (to descriptor tables and the like), and nothing in the exit tells the two apart at CPL < 3. But
+ * TLB entries never allow less than the leaf they come from, since every change of a usable leaf
+ * flushes its address; so a rights fault on a leaf that allows the explicit access was implicit.
+ */
+static bool is_implicit(const struct mmu *mmu, gva_t address, unsigned access, uint32_t hardware)
+{
+    if (access & (ACCESS_USER | ACCESS_FETCH | ACCESS_IMPLICIT))
+        return false;
+    if (!(mmu->regs.cr4 & CR4_SMAP) || !mmu->regs.ac || (hardware & (PF_P | PF_RSVD)) != PF_P)
+        return false;
+    return leaf_allows(vtlb_lookup(&mmu->vtlb, address), access);
 }
 
 static void fill(struct mmu *mmu, gva_t address, const struct walk *w, unsigned access)
@@ -108,7 +123,7 @@ static void fill(struct mmu *mmu, gva_t address, const struct walk *w, unsigned 
     if (vtlb_fill(&mmu->vtlb, address, leaf, &old)) {
         mmu->stats.mmu_recycled++;
         host_tlb_flush(mmu, TLB_FLUSH_ALL, gva(0));
-    } else if (reduces(old, leaf.entry)) {
+    } else if (spte_usable(old)) {
         host_tlb_flush(mmu, TLB_FLUSH_ADDRESS, address);
     }
 }
@@ -137,10 +152,14 @@ static struct mmu_outcome act(struct mmu *mmu, gva_t address, const struct walk 
     return (struct mmu_outcome){ MMU_RESUME, 0, w->gpa };
 }
 
-struct mmu_outcome mmu_fault(struct mmu *mmu, gva_t address, unsigned access)
+struct mmu_outcome mmu_fault(struct mmu *mmu, gva_t address, unsigned access, uint32_t hardware)
 {
     struct walk w;
 
+    if (is_implicit(mmu, address, access, hardware)) {
+        mmu->stats.pf_implicit++;
+        access |= ACCESS_IMPLICIT;
+    }
     do {
         w = walk_translate(&mmu->regs, mmu->gpm, address, access);
         if (!w.ok)
@@ -200,6 +219,57 @@ bool mmu_load_cr3(struct mmu *mmu, uint64_t cr3)
     if (paging_enabled(&next))
         flush(mmu, true);
     return true;
+}
+
+/* Only the current PCID has translations here: a MOV to CR3 keeps none but globals. */
+void mmu_invpcid(struct mmu *mmu, unsigned type, uint16_t pcid, gva_t address)
+{
+    bool current = pcid == (mmu->regs.cr4 & CR4_PCIDE ? mmu->regs.cr3 & CR3_PCID : 0);
+
+    switch (type) {
+    case 0:
+        if (current && paging_canonical(&mmu->regs, address))
+            drop(mmu, address);
+        break;
+    case 1:
+        if (current)
+            flush(mmu, true);
+        break;
+    case 2: flush(mmu, false); break;
+    case 3: flush(mmu, true); break;
+    default: panic("INVPCID type %u", type);
+    }
+}
+
+void mmu_map_changed(struct mmu *mmu)
+{
+    vtlb_flush(&mmu->vtlb, false);
+    host_tlb_flush(mmu, TLB_FLUSH_ALL, gva(0));
+}
+
+bool mmu_store(struct mmu *mmu, gpa_t to, const void *from, size_t size)
+{
+    return gpm_write(mmu->gpm, to, from, size);
+}
+
+/* I1: a leaf maps a frame that the map gives to this VM, and no right that the region lacks. */
+static const char *check_leaf(const void *context, spte_t leaf)
+{
+    const struct gpm *gpm = context;
+    uint64_t frame = spte_frame(leaf).v;
+
+    for (size_t i = 0; i < gpm->count; i++) {
+        const struct gpm_region *r = &gpm->regions[i];
+        if (r->kind == GPM_DEVICE || frame - r->host.v >= r->size)
+            continue;
+        return r->kind == GPM_ROM && leaf.v & PTE_W ? "I1: ROM is writable" : NULL;
+    }
+    return "I1: the frame is not the VM's";
+}
+
+bool mmu_audit(const struct mmu *mmu)
+{
+    return vtlb_audit(&mmu->vtlb, check_leaf, mmu->gpm);
 }
 
 void mmu_invlpg(struct mmu *mmu, gva_t address)

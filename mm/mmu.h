@@ -30,6 +30,7 @@ struct mmu_stats {
     uint64_t tlb_flush;    /* guest flushes of more than one address */
     uint64_t invlpg;       /* guest flushes of one address */
     uint64_t mmu_recycled; /* times the pool ran out */
+    uint64_t pf_implicit;  /* faults found to be implicit supervisor accesses */
 };
 
 struct mmu {
@@ -55,8 +56,11 @@ static inline enum shadow_format mmu_format(const struct mmu *mmu)
     return mmu->vtlb.format;
 }
 
-/* Answers a #PF exit on an access (enum access) to address. */
-struct mmu_outcome mmu_fault(struct mmu *mmu, gva_t address, unsigned access);
+/*
+ * Answers a #PF exit on an access (enum access) to address; hardware is the error code that the
+ * processor reported for it, which is not the one that the guest must see.
+ */
+struct mmu_outcome mmu_fault(struct mmu *mmu, gva_t address, unsigned access, uint32_t hardware);
 
 /*
  * CR0, CR4, EFER, MAXPHYADDR change to those of regs. Where PAE paging makes the change load the
@@ -65,8 +69,21 @@ struct mmu_outcome mmu_fault(struct mmu *mmu, gva_t address, unsigned access);
 must_check bool mmu_set_regs(struct mmu *mmu, const struct paging_regs *regs);
 /* MOV to CR3. False, and nothing changed, if a PDPTE has a reserved bit: #GP(0). */
 must_check bool mmu_load_cr3(struct mmu *mmu, uint64_t cr3);
+/*
+ * INVPCID of type 0 to 3 (SDM 2A "INVPCID"): an address in a PCID; a PCID; everything; everything
+ * but globals. The operand's own faults are the monitor's business.
+ */
+void mmu_invpcid(struct mmu *mmu, unsigned type, uint16_t pcid, gva_t address);
 /* INVLPG; an address that is not canonical is a no-operation (SDM 2A "INVLPG"). */
 void mmu_invlpg(struct mmu *mmu, gva_t address);
+
+/* The guest-physical map has changed: nothing that was cached of it may be used any more. */
+void mmu_map_changed(struct mmu *mmu);
+/* A store by Umbra to guest RAM (devices, loader, debugger); false if a byte is no RAM. */
+must_check bool mmu_store(struct mmu *mmu, gpa_t to, const void *from, size_t size);
+
+/* Checks the invariants of docs/shadow-mmu.md on all tables; logs what is violated. */
+must_check bool mmu_audit(const struct mmu *mmu);
 
 /*
  * Copies size bytes between guest memory at linear addresses and a buffer, as a supervisor access

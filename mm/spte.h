@@ -13,10 +13,10 @@
 
 #define SPTE_TRAP (PTE_P | BITS(51, 12))
 
-/* In an entry that names a table: what lies somewhere below it. */
+/* In a leaf: what it is; in an entry that names a table: what lies somewhere below it. */
 #define SPTE_HAS_2M_PIECES BIT(9)  /* pieces of a 2M or 4M guest page */
 #define SPTE_HAS_1G_PIECES BIT(10) /* pieces of a 1G guest page */
-#define SPTE_HAS_GLOBALS   BIT(11)
+#define SPTE_HAS_GLOBALS   BIT(11) /* in a leaf, PTE_G says it */
 #define SPTE_MARKS         (SPTE_HAS_2M_PIECES | SPTE_HAS_1G_PIECES | SPTE_HAS_GLOBALS)
 
 static inline spte_t spte(uint64_t v)

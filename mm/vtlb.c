@@ -6,6 +6,7 @@
 #define LEVEL_BITS    9
 #define LEVEL_2M      2 /* entries of this level name a table that maps 2 MiB */
 #define LEVEL_1G      3
+#define SHIFT_4M      22
 #define TABLES_A_FILL 3 /* tables below the root that one fill can need */
 
 static unsigned root_level(const struct vtlb *vtlb)
@@ -115,21 +116,24 @@ void vtlb_flush(struct vtlb *vtlb, bool keep_globals)
         drop_all(vtlb);
 }
 
-/* What the entries above leaf must remember of it. */
-static uint64_t marks_of(struct vtlb_leaf leaf)
+/* Of which kind of guest page a leaf is a piece. */
+static uint64_t piece_mark(uint8_t page_shift)
 {
-    uint64_t marks = leaf.entry.v & PTE_G ? SPTE_HAS_GLOBALS : 0;
+    if (page_shift > SHIFT_4M)
+        return SPTE_HAS_1G_PIECES;
+    return page_shift > PAGE_SHIFT ? SPTE_HAS_2M_PIECES : 0;
+}
 
-    if (leaf.page_shift > 22)
-        marks |= SPTE_HAS_1G_PIECES;
-    else if (leaf.page_shift > PAGE_SHIFT)
-        marks |= SPTE_HAS_2M_PIECES;
-    return marks;
+/* What the entries above leaf must remember of it. */
+static uint64_t marks_of(spte_t leaf)
+{
+    return (leaf.v & SPTE_MARKS) | (leaf.v & PTE_G ? SPTE_HAS_GLOBALS : 0);
 }
 
 bool vtlb_fill(struct vtlb *vtlb, gva_t address, struct vtlb_leaf leaf, spte_t *old)
 {
     bool dropped = vtlb->pool->free_pages < TABLES_A_FILL;
+    spte_t entry = spte(leaf.entry.v | piece_mark(leaf.page_shift));
     hpa_t table = vtlb->root;
     spte_t *slot;
 
@@ -140,12 +144,12 @@ bool vtlb_fill(struct vtlb *vtlb, gva_t address, struct vtlb_leaf leaf, spte_t *
         if (!spte_usable(*slot))
             *slot = table_entry(vtlb, pool_take(vtlb->pool, vtlb->empty), level);
         if (!is_pae_root(vtlb, level))
-            slot->v |= marks_of(leaf);
+            slot->v |= marks_of(entry);
         table = spte_frame(*slot);
     }
     slot = entry_at(table, address, 1);
     *old = *slot;
-    *slot = leaf.entry;
+    *slot = entry;
     return dropped;
 }
 

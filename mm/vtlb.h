@@ -46,5 +46,13 @@ void vtlb_flush(struct vtlb *vtlb, bool keep_globals);
  */
 must_check bool vtlb_drop(struct vtlb *vtlb, gva_t address);
 
+/*
+ * Checks every table: the leaves by check (NULL, or what is wrong with the leaf), the form of the
+ * entries above, the marks, and that every page of the pool is either free or in exactly one place.
+ * Logs each violation; false if there was one.
+ */
+typedef const char *vtlb_check_leaf(const void *context, spte_t leaf);
+must_check bool vtlb_audit(const struct vtlb *vtlb, vtlb_check_leaf *check, const void *context);
+
 /* The leaf at address, or the empty entry. */
 spte_t vtlb_lookup(const struct vtlb *vtlb, gva_t address);

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# make test: lint, host tests, boot tests. Shows each stage as it runs and adds up the last lines
+# make test: lint, host tests, fuzzers, boot tests. Shows each stage as it runs and adds up the last lines
 # of all; a stage that ends without one counts as one failure. Last line: "N passed, N failed".
 
 set -u
@@ -37,6 +37,7 @@ stage() {
 
 stage lint tests/lint.sh
 stage host make --no-print-directory -j2 test-host
+stage fuzz make --no-print-directory -j2 test-fuzz
 stage boot make --no-print-directory test-boot
 [ "$skipped" = 0 ] || echo "$skipped tests were skipped: they count as neither"
 echo "$passed passed, $failed failed"

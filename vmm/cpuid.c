@@ -44,9 +44,9 @@ static const struct cpuid_row rows[] = {
       "no APIC, MTRR, PAT, MCE, MONITOR, PCID, XSAVE, VMX: not virtualized" },
     { 2, { ALL, ALL, ALL, ALL }, { 0 }, "cache descriptors: harmless" },
     { 7,
-      { .ebx = CPUID_7_EBX_FSGSBASE | CPUID_7_EBX_ERMS },
+      { .ebx = CPUID_7_EBX_FSGSBASE | CPUID_7_EBX_SMEP | CPUID_7_EBX_ERMS | CPUID_7_EBX_SMAP },
       { 0 },
-      "no SMEP, SMAP, PKU, LA57, INVPCID: not virtualized" },
+      "no PKU, LA57, INVPCID: not virtualized" },
     { LEAF_HV, { 0 }, { LEAF_HV, SIGNATURE_EBX, SIGNATURE_ECX, SIGNATURE_EDX }, "who virtualizes" },
     { 0x80000000u, { 0 }, { LEAF_EXTENDED, 0, 0, 0 }, "the highest extended leaf below" },
     { 0x80000001u,
@@ -99,24 +99,37 @@ bool cpuid_guest_gib_pages(void)
     return cpuid_guest(CPUID_LEAF_FEATURES, 0).edx & CPUID_80000001_EDX_PAGE1GB;
 }
 
+/* Features that bring a bit of CR4. */
+struct cr4_row {
+    uint32_t feature;
+    uint64_t cr4;
+};
+
+static uint64_t cr4_of(const struct cr4_row *table, size_t count, uint32_t features)
+{
+    uint64_t cr4 = 0;
+
+    for (size_t i = 0; i < count; i++)
+        if (features & table[i].feature)
+            cr4 |= table[i].cr4;
+    return cr4;
+}
+
 uint64_t cpuid_guest_cr4(void)
 {
-    static const struct {
-        uint32_t feature; /* of leaf 1 EDX */
-        uint64_t cr4;
-    } by_leaf_1[] = {
+    static const struct cr4_row leaf_1_edx[] = {
         { CPUID_1_EDX_TSC, CR4_TSD },        { CPUID_1_EDX_DE, CR4_DE },
         { CPUID_1_EDX_PSE, CR4_PSE },        { CPUID_1_EDX_PAE, CR4_PAE },
         { CPUID_1_EDX_PGE, CR4_PGE },        { CPUID_1_EDX_FXSR, CR4_OSFXSR },
         { CPUID_1_EDX_SSE, CR4_OSXMMEXCPT },
     };
-    uint32_t leaf_1 = cpuid_guest(1, 0).edx;
-    uint64_t allowed = CR4_PCE; /* without counters RDPMC faults whatever this says */
+    static const struct cr4_row leaf_7_ebx[] = {
+        { CPUID_7_EBX_FSGSBASE, CR4_FSGSBASE },
+        { CPUID_7_EBX_SMEP, CR4_SMEP },
+        { CPUID_7_EBX_SMAP, CR4_SMAP },
+    };
 
-    for (size_t i = 0; i < ARRAY_SIZE(by_leaf_1); i++)
-        if (leaf_1 & by_leaf_1[i].feature)
-            allowed |= by_leaf_1[i].cr4;
-    if (cpuid_guest(7, 0).ebx & CPUID_7_EBX_FSGSBASE)
-        allowed |= CR4_FSGSBASE;
-    return allowed;
+    /* CR4.PCE in any case: without counters RDPMC faults whatever it says. */
+    return CR4_PCE | cr4_of(leaf_1_edx, ARRAY_SIZE(leaf_1_edx), cpuid_guest(1, 0).edx) |
+           cr4_of(leaf_7_ebx, ARRAY_SIZE(leaf_7_ebx), cpuid_guest(7, 0).ebx);
 }

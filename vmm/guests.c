@@ -177,10 +177,12 @@ static void run_guest(struct guest *guest, struct frames *frames)
     vm_destroy(vm, frames);
 }
 
-void guests_run(struct guests *guests, struct frames *frames)
+void guests_run(struct guests *guests, struct frames *frames, bool audit)
 {
-    for (size_t i = 0; i < guests->count; i++)
+    for (size_t i = 0; i < guests->count; i++) {
+        guests->items[i].vm.config.audit = audit;
         run_guest(&guests->items[i], frames);
+    }
 }
 
 size_t guests_failed(const struct guests *guests)

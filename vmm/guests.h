@@ -20,7 +20,7 @@ struct guests {
 
 /* Reads the modules' strings: see docs/options.md. A guest with a bad option is refused by name. */
 void guests_configure(struct guests *guests, const struct boot_info *info);
-/* Runs them one after another. */
-void guests_run(struct guests *guests, struct frames *frames);
+/* Runs them one after another; audit: with their shadow tables checked. */
+void guests_run(struct guests *guests, struct frames *frames, bool audit);
 /* How many did not end as they should. */
 size_t guests_failed(const struct guests *guests);

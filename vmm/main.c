@@ -104,6 +104,6 @@ _Noreturn void umbra_main(uint32_t magic, uint32_t info)
     guests_configure(&guests, &boot_info);             /* modules become guests */
     if (!guests.count)
         report_no_guests();
-    guests_run(&guests, &memory.frames);
+    guests_run(&guests, &memory.frames, settings.audit);
     report_guests();
 }

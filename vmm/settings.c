@@ -28,8 +28,7 @@ static bool apply_log_level(struct settings *settings, const char *value)
 
 static bool apply_audit(struct settings *settings, const char *value)
 {
-    (void)settings;
-    return !strcmp(value, "off");
+    return option_switch(value, &settings->audit);
 }
 
 static bool apply_selftest(struct settings *settings, const char *value)
@@ -45,7 +44,7 @@ static const struct {
 } rows[] = {
     { "console", apply_console, "com1, com2, com3 or com4" },
     { "loglvl", apply_log_level, "error, warn, info or debug" },
-    { "audit", apply_audit, "off (on is not handled yet)" },
+    { "audit", apply_audit, "on or off" },
     { "selftest", apply_selftest, "a self-test of docs/testing.md" },
 };
 

@@ -5,6 +5,7 @@
 #include "lib/base.h"
 
 struct settings {
+    bool audit;           /* check the shadow tables as guests run */
     const char *selftest; /* name of a self-test (vmm/selftest.c), or NULL */
     unsigned errors;      /* words that were not understood; each has been logged */
 };

@@ -12,6 +12,7 @@
 #include "vmm/probe.h"
 #include "vmm/vm.h"
 
+#define AUDIT_INTERVAL   64 /* exits */
 #define CODE_BYTES_SHOWN 15 /* the longest instruction */
 
 bool vcpu_init(struct vcpu *vcpu, struct vm *vm, struct frames *frames)
@@ -130,6 +131,13 @@ static void record_exit(struct vcpu *vcpu, const struct engine_exit *exit)
                               exit->reason, vcpu->vm->number };
 }
 
+/* Every exit would be exact and slow: the tables change by few entries an exit. */
+static void audit(const struct vcpu *vcpu)
+{
+    if (vcpu->stats.exits % AUDIT_INTERVAL == 0 && !mmu_audit(&vcpu->mmu))
+        panic("the audit of guest %s's shadow tables failed", vcpu->vm->config.name);
+}
+
 void vcpu_run(struct vcpu *vcpu)
 {
     struct engine_exit exit;
@@ -142,6 +150,8 @@ void vcpu_run(struct vcpu *vcpu)
         deliver_pending(vcpu);
         exit = engine_run(&vcpu->engine);
         record_exit(vcpu, &exit);
+        if (vcpu->vm->config.audit)
+            audit(vcpu);
     } while (exit_dispatch(vcpu, &exit));
     engine_store(&vcpu->engine);
     this_cpu()->current = NULL;

@@ -32,6 +32,7 @@ struct vm_config {
     uint64_t memory; /* bytes */
     char cmdline[1024];
     enum vm_expect expect;
+    bool audit; /* check the shadow tables as it runs */
 };
 
 #define VM_END_TEXT_MAX 200

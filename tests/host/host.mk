@@ -33,7 +33,9 @@ $(HOST_BUILD)/test_uart: tests/host/test_uart.c drivers/serial/uart.c tests/host
 	@mkdir -p $(@D)
 	$(Q)$(HOSTCC) -Itests/host/fake $(HOST_CFLAGS) -o $@ $(filter %.c,$^) -lcmocka
 
-.PHONY: host-tests test-host fuzz
+.PRECIOUS: $(HOST_BUILD)/%.c.o
+
+.PHONY: host-tests test-host test-fuzz fuzz
 host-tests: $(HOST_TESTS)
 test-host: host-tests
 	@tests/host/run.sh $(HOST_TESTS)
@@ -52,6 +54,15 @@ $(BUILD)/fuzz/string.o: lib/string.c
 $(BUILD)/fuzz/fuzz_%: tests/host/fuzz_%.c $(FUZZ_SOURCES) $(BUILD)/fuzz/string.o
 	@mkdir -p $(@D)
 	$(Q)clang $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $^
+
+# A short campaign for every day, the same inputs each time; `make fuzz` searches.
+FUZZ_RUNS := 30000
+test-fuzz: $(FUZZERS)
+	@failed=0; for f in $(FUZZERS); do \
+	    if $$f -runs=$(FUZZ_RUNS) -seed=1 -artifact_prefix=$(BUILD)/fuzz/ >$$f.log 2>&1; then \
+	        echo "ok      fuzz: $$(basename $$f), $(FUZZ_RUNS) runs"; \
+	    else echo "FAILED  fuzz: $$(basename $$f)"; tail -40 $$f.log; failed=$$((failed + 1)); fi; \
+	done; echo "$$(($(words $(FUZZERS)) - failed)) passed, $$failed failed"; [ $$failed = 0 ]
 
 fuzz: $(FUZZERS)
 	@for f in $(FUZZERS); do echo "== $$f, $(FUZZ_SECONDS) s"; \

@@ -36,7 +36,7 @@ static enum exit_action page_fault(struct vcpu *vcpu, gva_t address, uint32_t er
 
     vcpu->stats.page_faults++;
     vcpu->mmu.regs.ac = engine_get(&vcpu->engine, REG_RFLAGS) & RFLAGS_AC;
-    outcome = mmu_fault(&vcpu->mmu, address, access);
+    outcome = mmu_fault(&vcpu->mmu, address, access, error_code);
     switch (outcome.verdict) {
     case MMU_RESUME:
         if (interrupted.valid)
