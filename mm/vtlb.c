@@ -124,6 +124,12 @@ static uint64_t piece_mark(uint8_t page_shift)
     return page_shift > PAGE_SHIFT ? SPTE_HAS_2M_PIECES : 0;
 }
 
+/* A leaf as it was given to vtlb_fill(); the empty entry has bits there that are no marks. */
+static spte_t without_marks(spte_t entry)
+{
+    return spte_usable(entry) ? spte(entry.v & ~SPTE_MARKS) : entry;
+}
+
 /* What the entries above leaf must remember of it. */
 static uint64_t marks_of(spte_t leaf)
 {
@@ -148,7 +154,7 @@ bool vtlb_fill(struct vtlb *vtlb, gva_t address, struct vtlb_leaf leaf, spte_t *
         table = spte_frame(*slot);
     }
     slot = entry_at(table, address, 1);
-    *old = *slot;
+    *old = without_marks(*slot);
     *slot = entry;
     return dropped;
 }
@@ -204,5 +210,5 @@ spte_t vtlb_lookup(const struct vtlb *vtlb, gva_t address)
             return vtlb->empty;
         table = spte_frame(entry);
     }
-    return *entry_at(table, address, 1);
+    return without_marks(*entry_at(table, address, 1));
 }

@@ -54,5 +54,5 @@ must_check bool vtlb_drop(struct vtlb *vtlb, gva_t address);
 typedef const char *vtlb_check_leaf(const void *context, spte_t leaf);
 must_check bool vtlb_audit(const struct vtlb *vtlb, vtlb_check_leaf *check, const void *context);
 
-/* The leaf at address, or the empty entry. */
+/* The leaf at address as it was given to vtlb_fill(), or the empty entry. */
 spte_t vtlb_lookup(const struct vtlb *vtlb, gva_t address);
