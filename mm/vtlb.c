@@ -167,37 +167,47 @@ static void drop_table(struct vtlb *vtlb, spte_t *slot, unsigned level)
     *slot = empty_entry(vtlb, level);
 }
 
-/*
- * A 4 MiB page of a 32-bit guest lies in two tables that share one directory, so the neighbour
- * goes too. In 4-level paging the neighbour may hold other pages: dropping them is allowed.
- */
-static void drop_pieces_2m(struct vtlb *vtlb, hpa_t directory, gva_t address)
+/* The other half of the 4 MiB that a 32-bit guest's large page covers: its pieces lie in both. */
+static gva_t other_half(gva_t address)
 {
-    drop_table(vtlb, entry_at(directory, gva(address.v & ~(uint64_t)(2 * MiB)), LEVEL_2M),
-               LEVEL_2M);
-    drop_table(vtlb, entry_at(directory, gva(address.v | 2 * MiB), LEVEL_2M), LEVEL_2M);
+    return gva(address.v ^ 2 * MiB);
+}
+
+/* Drops the tables of all 2M or 4M pages that have pieces near address; false if there are none. */
+static bool drop_pieces(struct vtlb *vtlb, hpa_t directory, gva_t address)
+{
+    spte_t *slot = entry_at(directory, address, LEVEL_2M);
+    spte_t *other = entry_at(directory, other_half(address), LEVEL_2M);
+    bool here = spte_usable(*slot) && slot->v & SPTE_HAS_2M_PIECES;
+    /* Guests with 4M pages run on PAE tables; on others the neighbour's pieces are its own. */
+    bool there = vtlb->format == SHADOW_PAE && spte_usable(*other) && other->v & SPTE_HAS_2M_PIECES;
+
+    if (here)
+        drop_table(vtlb, slot, LEVEL_2M);
+    if (there)
+        drop_table(vtlb, other, LEVEL_2M);
+    return here || there;
 }
 
 bool vtlb_drop(struct vtlb *vtlb, gva_t address)
 {
+    bool pieces = false;
     hpa_t table = vtlb->root;
 
     for (unsigned level = root_level(vtlb); level > 1; level--) {
         spte_t *slot = entry_at(table, address, level);
+        if (level == LEVEL_2M)
+            pieces = drop_pieces(vtlb, table, address);
         if (!spte_usable(*slot))
-            return false;
+            return pieces;
         if (level == LEVEL_1G && slot->v & SPTE_HAS_1G_PIECES) {
             drop_table(vtlb, slot, level);
-            return true;
-        }
-        if (level == LEVEL_2M && slot->v & SPTE_HAS_2M_PIECES) {
-            drop_pieces_2m(vtlb, table, address);
             return true;
         }
         table = spte_frame(*slot);
     }
     *entry_at(table, address, 1) = vtlb->empty;
-    return false;
+    return pieces;
 }
 
 spte_t vtlb_lookup(const struct vtlb *vtlb, gva_t address)

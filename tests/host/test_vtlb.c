@@ -116,11 +116,17 @@ static unsigned check_tables(const struct setting *s, uint64_t table, unsigned l
     return tables;
 }
 
+static const char *any_leaf(const void *context, spte_t entry)
+{
+    return context || !spte_usable(entry) ? "the test is wrong" : NULL;
+}
+
 static void check(const struct setting *s)
 {
     unsigned tables = check_tables(s, vtlb.root.v, is_long(s) ? 4 : 3);
 
     assert_int_equal(tables, POOL_PAGES_MIN - pool.free_pages);
+    assert_true(vtlb_audit(&vtlb, any_leaf, NULL));
 }
 
 static void test_empty(void **state)
