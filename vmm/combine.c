@@ -17,7 +17,8 @@ static enum exception_class class_of(struct event event)
     case EXC_SS:
     case EXC_GP:
     case EXC_CP: return CONTRIBUTORY;
-    case EXC_PF: return PAGE_FAULT;
+    case EXC_PF:
+    case EXC_VE: return PAGE_FAULT;
     case EXC_DF: return DOUBLE_FAULT;
     default: return BENIGN;
     }
