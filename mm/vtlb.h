@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The virtual TLB (SDM 3C 32.3.4 "Alternate Approach to Memory Virtualization" describes such an
- * algorithm): shadow tables keyed by
- * linear address alone. A leaf carries all the rights its walk accumulated, the entries above it
- * allow everything; a guest flush empties the tables but for globals; a large guest page is filled
- * piece by piece, and the entries above a piece are marked so that INVLPG of any byte of the page
- * drops all of it.
+ * algorithm): shadow tables keyed by linear address alone. A leaf carries all the rights its walk
+ * accumulated, the entries above it allow everything; a guest flush empties the tables but for
+ * globals; a large guest page is filled piece by piece, and the entries above a piece are marked so
+ * that INVLPG of any byte of the page drops all of it.
  */
 #pragma once
 

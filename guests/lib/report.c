@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* A guest's life around main(): report.h says how it ends. */
 #include "guests/lib/report.h"
+#include "guests/lib/cmdline.h"
+#include "guests/lib/descriptors.h"
 #include "guests/lib/serial.h"
 #include "guests/lib/trap.h"
 #include "guests/lib/x86.h"
@@ -10,7 +12,7 @@
 
 enum { EXIT_PASS = 0, EXIT_FAIL = 1 };
 
-_Noreturn void guest_start(void);
+_Noreturn void guest_start(unsigned long boot_information);
 
 /* Bochs has no exit status: there the line that was printed is the verdict, and both ways end. */
 static _Noreturn void end(uint8_t status)
@@ -56,11 +58,13 @@ void panic(const char *fmt, ...)
     end(EXIT_FAIL);
 }
 
-/* Called by start64.asm. */
-void guest_start(void)
+/* Called by start64.asm or start32.asm. */
+void guest_start(unsigned long boot_information)
 {
     serial_init();
     trap_init();
+    descriptors_init();
+    cmdline_init(boot_information);
     main();
     guest_pass();
 }

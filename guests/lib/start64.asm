@@ -6,9 +6,10 @@
 ;
 ;   long mode, CPL 0, IF = 0, CR0 = PG WP NE ET MP PE, CR4 = PAE, EFER = LMA LME NXE;
 ;   4-level tables in .bss that map the first 1 GiB to itself with 2M pages, read-write,
-;   executable, accessed and dirty clear; a stack of 16 KiB; selectors 8 (code) and 16 (data).
+;   executable, accessed and dirty clear; a stack of 16 KiB; the selectors of descriptors.h.
 ;
-; Everything else (serial line, IDT) is set up by guest_start() in report.c, which calls main().
+; Everything else (serial line, IDT, TSS) is set up by guest_start() in report.c, which gets the
+; address of the boot information and calls main().
 
 MULTIBOOT2_MAGIC  equ 0xe85250d6                ; in the header
 MULTIBOOT2_LOADED equ 0x36d76289                ; in EAX, from the loader
@@ -34,6 +35,7 @@ STACK_SIZE    equ 16384
 
 extern guest_start
 global start32
+global guest_gdt
 global guest_pml4
 
 section .multiboot2 progbits alloc noexec nowrite align=8
@@ -46,15 +48,20 @@ header:
     dd 8
 header_end:
 
-section .rodata align=8
-gdt:
+section .data align=8                           ; LTR marks the TSS as busy
+guest_gdt:
     dq 0
     dq 0x00af9b000000ffff                       ; 64-bit code, accessed
     dq 0x00cf93000000ffff                       ; data, accessed
+    dq 0x00affb000000ffff                       ; the same for CPL 3
+    dq 0x00cff3000000ffff
+    dq 0, 0                                     ; TSS, and
+    dq 0, 0                                     ; LDT: descriptors64.c
+    dq 0x00cf9b000000ffff                       ; 32-bit code, accessed
 gdt_end:
 gdt_pointer:
-    dw gdt_end - gdt - 1
-    dq gdt                                      ; in 32-bit mode LGDT reads the low four bytes
+    dw gdt_end - guest_gdt - 1
+    dq guest_gdt                                ; in 32-bit mode LGDT reads the low four bytes
 
 section .bss nobits alloc noexec write align=4096 ; NASM takes a number only, and ignores a name
 guest_pml4: resb PAGE_SIZE
@@ -118,6 +125,7 @@ start64:
     mov gs, eax
     mov esp, stack_top                          ; its upper half is not defined after the switch
     xor ebp, ebp
+    mov edi, ebx                                ; the boot information, below 4 GiB
     call guest_start                            ; never returns
 
 section .note.GNU-stack noalloc noexec nowrite progbits

@@ -8,19 +8,26 @@
 #include "arch/x86/regs.h"
 #include "lib/base.h"
 
-/* What trap_stubs.asm leaves on the stack, lowest address first. */
+/*
+ * What trap_stubs64.asm or trap_stubs32.asm leaves on the stack, lowest address first. In a 32-bit
+ * guest a register is its low half, and rsp and ss are there only if the exception came from CPL 3.
+ */
 struct trap_frame {
-    uint64_t cr2; /* as it was at the exception; changing it changes nothing */
-    uint64_t r15, r14, r13, r12, r11, r10, r9, r8;
-    uint64_t rdi, rsi, rbp, rbx, rdx, rcx, rax;
-    uint64_t vector;
-    uint64_t error_code; /* 0 where the exception has none */
-    uint64_t rip, cs, rflags, rsp, ss;
+    unsigned long cr2; /* as it was at the exception; changing it changes nothing */
+#ifdef __x86_64__
+    unsigned long r15, r14, r13, r12, r11, r10, r9, r8;
+    unsigned long rdi, rsi, rbp, rbx, rdx, rcx, rax;
+#else
+    unsigned long rdi, rsi, rbp, unused, rbx, rdx, rcx, rax; /* as PUSHAD leaves them */
+#endif
+    unsigned long vector;
+    unsigned long error_code; /* 0 where the exception has none */
+    unsigned long rip, cs, rflags, rsp, ss;
 };
 
 typedef void guest_handler(struct trap_frame *frame);
 
-/* Loads the IDT; done by the runtime before main(). */
+/* Fills the IDT; done by the runtime before main(). */
 void trap_init(void);
 
 /*

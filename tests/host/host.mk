@@ -35,6 +35,25 @@ $(HOST_BUILD)/test_uart: tests/host/test_uart.c drivers/serial/uart.c tests/host
 
 .PRECIOUS: $(HOST_BUILD)/%.c.o
 
+# ---- exhaustive: all combinations of the walk test, without sanitizers ----
+
+FAST_BUILD   := $(BUILD)/host-fast
+FAST_CFLAGS  := -std=gnu17 -O2 -flto=auto -g $(WARNINGS) -I. -MMD -MP
+FAST_OBJECTS := $(HOST_SOURCES:%=$(FAST_BUILD)/%.o) $(FAST_BUILD)/lib/string.c.o
+
+$(FAST_BUILD)/lib/string.c.o: FAST_CFLAGS += $(STRING_RENAMES)
+
+$(FAST_BUILD)/%.c.o: %.c Makefile tests/host/host.mk
+	@mkdir -p $(@D)
+	$(Q)$(HOSTCC) $(FAST_CFLAGS) -c $< -o $@
+
+$(FAST_BUILD)/test_walk: $(FAST_BUILD)/tests/host/test_walk.c.o $(FAST_OBJECTS)
+	$(Q)$(HOSTCC) $(FAST_CFLAGS) -o $@ $^ -lcmocka
+
+.PHONY: exhaustive
+exhaustive: $(FAST_BUILD)/test_walk
+	UMBRA_EXHAUSTIVE=1 $<
+
 .PHONY: host-tests test-host test-fuzz fuzz
 host-tests: $(HOST_TESTS)
 test-host: host-tests
@@ -68,4 +87,4 @@ fuzz: $(FUZZERS)
 	@for f in $(FUZZERS); do echo "== $$f, $(FUZZ_SECONDS) s"; \
 	    $$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 2>&1 | tail -8 || exit 1; done
 
--include $(shell find $(HOST_BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(HOST_BUILD) $(FAST_BUILD) -name '*.d' 2>/dev/null)

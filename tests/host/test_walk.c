@@ -363,10 +363,13 @@ static void add_controls(struct controls *controls, unsigned varying, unsigned f
 
 static const unsigned widths[] = { 32, 36, 39, 40, 46, 51, 52 };
 
+/* But those that CR3 or a PDPTE register would not have been loaded under. */
 static void add_controls_all_widths(struct controls *controls, unsigned varying, unsigned fixed)
 {
-    for (unsigned i = 0; i < ARRAY_SIZE(widths); i++)
-        add_controls(controls, varying, fixed, 0, widths[i]);
+    for (unsigned i = 0; i < ARRAY_SIZE(widths); i++) {
+        if (!(table_address(modes[scene.mode].levels) >> widths[i]))
+            add_controls(controls, varying, fixed, 0, widths[i]);
+    }
 }
 
 /* All four pairs of AD and WD for key; every other key has the opposite pair. */
@@ -997,21 +1000,35 @@ static void test_addresses(void **state)
 
 /* ---- recursion: entries used at more than one level ---- */
 
-/* The entry at level, in its own table, leads back to that table depth times more. */
-static void recursion_at(unsigned level, unsigned depth)
+/*
+ * The entry at level leads back to its own table depth times; the entry after that, if there is a
+ * level left, is another one of the same table and leads on as usual.
+ */
+static void aim_recursively(unsigned level, unsigned depth)
 {
-    for (unsigned i = level - depth; i <= level; i++)
+    unsigned last = level - depth - 1;
+    uint64_t page = scene.place[level] * PLACE_SIZE + level * 4096ull;
+    uint64_t at = page + (uint64_t)scene.index[last] * modes[scene.mode].entry_size;
+
+    for (unsigned i = level - depth; i < level; i++)
         scene.index[i] = scene.index[level];
     aim();
+    for (unsigned i = level - depth; i < level; i++)
+        scene.umbra[i] = scene.model[i] = NULL;
+    if (last == 0)
+        return;
+    scene.umbra[last] = arena + at;
+    scene.model[last] = model_bytes + at;
+}
+
+static void recursion_at(unsigned level, unsigned depth)
+{
+    aim_recursively(level, depth);
     for (unsigned bits = 0; bits < 8; bits++) {
         usual_entries(FULL);
         set_entry(level, table_address(level) | P | U | (bits & 1 ? W : 0) | (bits & 2 ? A : 0) |
                              (bits & 4 ? D : 0));
-        for (unsigned i = level - depth; i < level; i++)
-            scene.umbra[i] = scene.model[i] = NULL;
         compare_all(&some);
-        aim();
-        clear_entries();
     }
 }
 
