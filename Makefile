@@ -44,7 +44,7 @@ UMBRA_SOURCES := $(wildcard boot/*.c boot/*.asm arch/x86/*.c arch/x86/*.S arch/x
 UMBRA_OBJECTS := $(UMBRA_SOURCES:%=$(OBJECTS)/%.o)
 
 UMBRA_CFLAGS := -std=gnu17 -O2 -g $(WARNINGS) -Wframe-larger-than=2048 -I. \
-    -ffreestanding -nostdinc -isystem $(shell $(CC) -print-file-name=include) \
+    -ffreestanding -nostdinc -isystem $(shell $(CC) -print-file-name=include 2>/dev/null) \
     -mcmodel=kernel -mgeneral-regs-only -mno-red-zone -fno-pic -fno-stack-protector \
     -fno-strict-aliasing -fcf-protection=none -fno-omit-frame-pointer \
     -fno-asynchronous-unwind-tables -MMD -MP

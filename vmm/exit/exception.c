@@ -76,7 +76,8 @@ enum exit_action exit_exception_nmi(struct vcpu *vcpu, const struct engine_exit 
         log_printf(LOG_WARN, "an NMI came while guest %s ran", vcpu->vm->config.name);
         return EXIT_RESUME;
     }
-    if (engine_iret_unblocked_nmis(&vcpu->engine))
+    if (!engine_interrupted_event(&vcpu->engine).valid && event.vector != EXC_DF &&
+        engine_iret_unblocked_nmis(&vcpu->engine))
         restore_nmi_blocking(vcpu);
     switch (event.vector) {
     case EXC_PF: return page_fault(vcpu, gva(exit->qualification), event.error_code);
