@@ -18,10 +18,12 @@ static void sort_by_base(struct extent *extents, size_t count)
 
 static struct extent whole_pages(struct extent extent)
 {
-    uint64_t start = align_up(extent.base.v, PAGE_SIZE);
-    uint64_t end = align_down(extent.base.v + extent.size, PAGE_SIZE);
+    uint64_t skipped = -extent.base.v & PAGE_MASK; /* up to the next page: cannot wrap */
 
-    return (struct extent){ hpa(start), start < end ? end - start : 0 };
+    if (extent.size <= skipped)
+        return (struct extent){ extent.base, 0 };
+    return (struct extent){ hpa_add(extent.base, skipped),
+                            align_down(extent.size - skipped, PAGE_SIZE) };
 }
 
 size_t extents_normalize(struct extent *extents, size_t count)
@@ -76,16 +78,18 @@ void frames_init(struct frames *frames, void *bitmap, hpa_t end)
 
 void frames_release(struct frames *frames, struct extent extent)
 {
-    uint64_t first = align_up(extent.base.v, PAGE_SIZE) >> PAGE_SHIFT;
+    struct extent whole = whole_pages(extent);
+    uint64_t first = whole.base.v >> PAGE_SHIFT;
 
-    set_range(frames, first, (extent.base.v + extent.size) >> PAGE_SHIFT, false);
+    set_range(frames, first, first + (whole.size >> PAGE_SHIFT), false);
 }
 
 void frames_reserve(struct frames *frames, struct extent extent)
 {
-    uint64_t end = align_up(extent.base.v + extent.size, PAGE_SIZE) >> PAGE_SHIFT;
+    uint64_t last = (extent.base.v + extent.size - 1) >> PAGE_SHIFT;
 
-    set_range(frames, extent.base.v >> PAGE_SHIFT, end, true);
+    if (extent.size)
+        set_range(frames, extent.base.v >> PAGE_SHIFT, last + 1, true);
 }
 
 /* The first taken frame in [first, end), or end. */

@@ -54,7 +54,7 @@ must_check bool frames_alloc_zeroed(struct frames *frames, hpa_t *frame);
 void frames_free(struct frames *frames, hpa_t base, uint64_t count);
 
 /*
- * Before there is a bitmap: the lowest page-aligned place of size bytes inside one of ram, outside
+ * Before there is a bitmap: the first page-aligned place of size bytes inside one of ram, outside
  * all of used, at or above 1 MiB and below limit. False if there is none.
  */
 must_check bool frames_find_gap(struct extent_list ram, struct extent_list used, uint64_t size,

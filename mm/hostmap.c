@@ -134,10 +134,18 @@ void hostmap_add_direct(struct hostmap *map, struct extent_list ram, struct exte
     }
 }
 
+/* Bits 63:47 alike: 48-bit linear addresses (SDM 1 3.3.7.1 "Canonical Addressing"). */
+static bool is_canonical(uint64_t va)
+{
+    return va <= BITS(46, 0) || va >= BITS(63, 47);
+}
+
 bool hostmap_lookup(const struct hostmap *map, uint64_t va, hpa_t *to, unsigned *rights)
 {
     hpa_t table = map->root;
 
+    if (!is_canonical(va))
+        return false;
     for (unsigned level = LEVELS; level > 0; level--) {
         uint64_t entry = *entry_of(table, va, level);
         if (!(entry & PTE_P))

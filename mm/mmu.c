@@ -289,7 +289,7 @@ bool mmu_peek(const struct mmu *mmu, gva_t from, void *to, size_t size)
         size_t part = min_u64(size, PAGE_SIZE - (from.v & PAGE_MASK));
         struct walk w = walk_translate(&regs, mmu->gpm, from, 0);
 
-        if (!w.ok || !gpm_read(mmu->gpm, w.gpa, bytes, part))
+        if (!paging_canonical(&regs, from) || !w.ok || !gpm_read(mmu->gpm, w.gpa, bytes, part))
             return false;
         from.v += part;
         bytes += part;

@@ -54,7 +54,7 @@ static bool cr0_long_mode_with_tss16(const struct control_write *w)
 
 static bool cr0_pg_cleared_in_code64(const struct control_write *w)
 {
-    return clears(w->old->cr0, w->new->cr0, CR0_PG) && w->code64;
+    return clears(w->old->cr0, w->new->cr0, CR0_PG) && w->old->efer & EFER_LMA && w->code64;
 }
 
 static bool cr0_pg_cleared_with_pcide(const struct control_write *w)

@@ -13,7 +13,9 @@ trap_stubs:
         .set vector, 0
         .rept 256
         .balign STUB_SIZE
-        .if (vector >= 32) || !((WITH_ERROR_CODE >> vector) & 1)
+        .if vector >= 32
+        pushq $0
+        .elseif !((WITH_ERROR_CODE >> vector) & 1)
         pushq $0
         .endif
         pushq $vector

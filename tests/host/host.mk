@@ -38,7 +38,7 @@ $(HOST_BUILD)/test_uart: tests/host/test_uart.c drivers/serial/uart.c tests/host
 # ---- exhaustive: all combinations of the walk test, without sanitizers ----
 
 FAST_BUILD   := $(BUILD)/host-fast
-FAST_CFLAGS  := -std=gnu17 -O2 -flto=auto -g $(WARNINGS) -I. -MMD -MP
+FAST_CFLAGS  := -std=gnu17 -O2 -g $(WARNINGS) -I. -MMD -MP
 FAST_OBJECTS := $(HOST_SOURCES:%=$(FAST_BUILD)/%.o) $(FAST_BUILD)/lib/string.c.o
 
 $(FAST_BUILD)/lib/string.c.o: FAST_CFLAGS += $(STRING_RENAMES)

@@ -209,6 +209,20 @@ static void test_efer_with_lma(void **state)
     }
 }
 
+/*
+ * Outside long mode CS.L means nothing: paging can be switched off (SDM 2B "MOV - Move to/from
+ * Control Registers" refuses that in 64-bit mode only).
+ */
+static void test_code64_outside_long_mode(void **state)
+{
+    static const struct control_case off = {
+        { CR0_PAGED, 0, CR4_PAE, 0 }, CONTROL_CR0, CR0_PROT, CODE64, NULL
+    };
+
+    (void)state;
+    assert_null(broken_rule(&off));
+}
+
 /* ------ All combinations ------ */
 
 /* The bits that any rule looks at, with one reserved bit of each register. */
@@ -326,6 +340,7 @@ int main(void)
         cmocka_unit_test(test_each_rule),
         cmocka_unit_test(test_rules_judge_their_register_only),
         cmocka_unit_test(test_efer_with_lma),
+        cmocka_unit_test(test_code64_outside_long_mode),
         cmocka_unit_test(test_sweep),
     };
 

@@ -120,7 +120,9 @@ static void test_normalize(void **state)
     }
 }
 
-/* Nothing of an extent inside the last page of all is a whole page; rounding up must not wrap. */
+/*
+ * Nothing of an extent inside the last page of all is a whole page; rounding up must not wrap.
+ */
 static void test_normalize_at_the_top(void **state)
 {
     struct extent list[] = { extent(0xfffffffffffff800, 0x100) };
@@ -129,6 +131,7 @@ static void test_normalize_at_the_top(void **state)
     assert_int_equal(extents_normalize(list, 1), 0);
 }
 
+/* Nor may releasing it free anything. */
 static void test_release_at_the_top(void **state)
 {
     (void)state;
@@ -217,7 +220,9 @@ static void test_partial_pages(void **state)
     }
 }
 
-/* No byte of memory is in an empty extent, wherever it lies. */
+/*
+ * No byte of memory is in an empty extent, wherever it lies.
+ */
 static void test_reserve_of_nothing(void **state)
 {
     (void)state;

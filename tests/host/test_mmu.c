@@ -1184,7 +1184,9 @@ static void test_peek(void **state)
     finish();
 }
 
-/* What is not canonical does not translate. */
+/*
+ * What is not canonical does not translate.
+ */
 static void test_peek_not_canonical(void **state)
 {
     uint64_t word;

@@ -386,6 +386,7 @@ static void test_marks_stay_local(void **state)
     {
         start(s);
         fill(0x400000, leaf(FRAME, 0, 21));
+        assert_int_equal(fill(0x400000, leaf(FRAME, 0, 21)), FRAME | LEAF); /* as it was given */
         fill(0x801000, leaf(FRAME, 0, 12));
         fill(0x80001000, leaf(FRAME, 0, 12));
         assert_false(vtlb_drop(&vtlb, gva(0x801000)));
@@ -397,30 +398,41 @@ static void test_marks_stay_local(void **state)
 
 /* ------ The pool ------ */
 
-/* Every fill in a new GiB takes two tables, or three of a new 512 GiB, until all are dropped. */
+/*
+ * Every fill in a new 512 GiB takes three tables, until there are fewer and all are dropped; before
+ * that some more tables are taken, so that none, one or two are left at the end.
+ */
+static void check_exhaustion(const struct setting *s, unsigned more)
+{
+    uint64_t root, last = 0;
+    spte_t old;
+
+    start(s);
+    root = vtlb.root.v;
+    fill(0, leaf(FRAME, PTE_G, 12));
+    for (unsigned i = 1; i <= more; i++)
+        fill(i * 2 * MiB, leaf(FRAME, 0, 12));
+    do {
+        check(s);
+        last += 512 * GiB;
+    } while (!vtlb_fill(&vtlb, gva(last), leaf(FRAME, PTE_G, 12), &old));
+    assert_int_equal(last / (512 * GiB), (POOL_PAGES_MIN - 1 - more) / 3);
+    assert_int_equal(vtlb.root.v, root);
+    assert_int_equal(old.v, s->empty);
+    assert_int_equal(pool.free_pages, POOL_PAGES_MIN - 1 - 3);
+    assert_true(is_there(last));
+    for (uint64_t address = 0; address < last; address += 512 * GiB)
+        assert_false(is_there(address));
+    check(s);
+    finish();
+}
+
 static void test_exhaustion(void **state)
 {
     (void)state;
-    for (const struct setting *s = settings + 2; s < settings + 4; s++) {
-        uint64_t root, last = 0;
-        spte_t old;
-
-        start(s);
-        root = vtlb.root.v;
-        while (!vtlb_fill(&vtlb, gva(last), leaf(FRAME, PTE_G, 12), &old)) {
-            check(s);
-            last += 512 * GiB;
-        }
-        assert_int_equal(last / (512 * GiB), (POOL_PAGES_MIN - 1) / 3);
-        assert_int_equal(vtlb.root.v, root);
-        assert_int_equal(old.v, s->empty);
-        assert_int_equal(pool.free_pages, POOL_PAGES_MIN - 1 - 3);
-        assert_true(is_there(last));
-        for (uint64_t address = 0; address < last; address += 512 * GiB)
-            assert_false(is_there(address));
-        check(s);
-        finish();
-    }
+    for (const struct setting *s = settings + 2; s < settings + 4; s++)
+        for (unsigned more = 0; more < 3; more++)
+            check_exhaustion(s, more);
 }
 
 static void test_exhaustion_of_a_pae_shadow(void **state)

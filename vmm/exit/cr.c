@@ -47,7 +47,8 @@ static enum exit_action write_control(struct vcpu *vcpu, enum control_register t
                                    .new = next,
                                    .cr4_allowed = cpuid_guest_cr4(),
                                    .efer_allowed = EFER_ALLOWED,
-                                   .code64 = vcpu_in_64bit_code(vcpu),
+                                   .code64 =
+                                       engine_segment(&vcpu->engine, SEG_CS).attributes &SEGMENT_L,
                                    .tss16 = has_tss16(vcpu) };
     const char *rule;
 
