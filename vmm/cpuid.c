@@ -63,7 +63,6 @@ static const struct cpuid_row rows[] = {
     { 0x80000008u, { .eax = BITS(15, 0) }, { 0 }, "address widths" },
 };
 
-/* SDM 2A: above the highest basic leaf the answer is that of the highest basic leaf. */
 static const struct cpuid_row *find_row(uint32_t leaf)
 {
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
@@ -72,11 +71,22 @@ static const struct cpuid_row *find_row(uint32_t leaf)
     return NULL;
 }
 
+/* SDM 2A "CPUID": a leaf above the highest of its range is answered as the highest basic leaf. */
+static uint32_t leaf_answered(uint32_t leaf)
+{
+    bool basic = leaf <= LEAF_BASIC;
+    bool extended = leaf >= CPUID_LEAF_EXTENDED && leaf <= LEAF_EXTENDED;
+
+    return basic || extended || leaf == LEAF_HV ? leaf : LEAF_BASIC;
+}
+
 struct cpuid_result cpuid_guest(uint32_t leaf, uint32_t subleaf)
 {
-    const struct cpuid_row *row = find_row(leaf);
+    const struct cpuid_row *row;
     struct cpuid_result host = { 0 };
 
+    leaf = leaf_answered(leaf);
+    row = find_row(leaf);
     if (!row || (leaf == 7 && subleaf))
         return host;
     if (leaf <= cpuid(0, 0).eax || leaf >= CPUID_LEAF_EXTENDED)

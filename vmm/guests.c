@@ -9,6 +9,7 @@
 #include "lib/options.h"
 #include "lib/string.h"
 #include "mm/host.h"
+#include "vmm/selftest.h"
 
 #define MEMORY_DEFAULT (32 * MiB)
 #define MEMORY_MIN     (2 * MiB)
@@ -151,7 +152,8 @@ static void add_guest(struct guests *guests, const struct boot_module *module)
     apply_string(&guest->vm, module->string, false);
 }
 
-void guests_configure(struct guests *guests, const struct boot_info *info)
+void guests_configure(struct guests *guests, const struct boot_info *info,
+                      const struct settings *settings)
 {
     for (size_t i = 0; i < info->module_count; i++) {
         if (guests->count < GUESTS_MAX) {
@@ -161,6 +163,9 @@ void guests_configure(struct guests *guests, const struct boot_info *info)
         log_printf(LOG_ERROR, "module %zu is left out: at most %d guests", i + 1, GUESTS_MAX);
         guests->errors++;
     }
+    for (size_t i = 0; i < guests->count; i++)
+        guests->items[i].vm.config.audit = settings->audit;
+    guests->items[0].vm.config.spoiled = selftest_spoils_guest(settings->selftest);
 }
 
 static void run_guest(struct guest *guest, struct frames *frames)
@@ -172,17 +177,17 @@ static void run_guest(struct guest *guest, struct frames *frames)
     if (vm_create(vm, frames) && vm_load(vm, host_ptr(guest->image->base), guest->image->size)) {
         log_printf(LOG_INFO, "guest %s: started with %lu MiB", vm->config.name,
                    vm->config.memory / MiB);
+        if (vm->config.spoiled)
+            engine_set(&vm->vcpu.engine, REG_RFLAGS, 0); /* bit 1 must be set */
         vcpu_run(&vm->vcpu);
     }
     vm_destroy(vm, frames);
 }
 
-void guests_run(struct guests *guests, struct frames *frames, bool audit)
+void guests_run(struct guests *guests, struct frames *frames)
 {
-    for (size_t i = 0; i < guests->count; i++) {
-        guests->items[i].vm.config.audit = audit;
+    for (size_t i = 0; i < guests->count; i++)
         run_guest(&guests->items[i], frames);
-    }
 }
 
 size_t guests_failed(const struct guests *guests)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "boot/boot_info.h"
+#include "vmm/settings.h"
 #include "vmm/vm.h"
 
 #define GUESTS_MAX 16
@@ -19,8 +20,9 @@ struct guests {
 };
 
 /* Reads the modules' strings: see docs/options.md. A guest with a bad option is refused by name. */
-void guests_configure(struct guests *guests, const struct boot_info *info);
-/* Runs them one after another; audit: with their shadow tables checked. */
-void guests_run(struct guests *guests, struct frames *frames, bool audit);
+void guests_configure(struct guests *guests, const struct boot_info *info,
+                      const struct settings *settings);
+/* Runs them one after another. */
+void guests_run(struct guests *guests, struct frames *frames);
 /* How many did not end as they should. */
 size_t guests_failed(const struct guests *guests);

@@ -74,9 +74,12 @@ static _Noreturn void report_guests(void)
     size_t failed = guests_failed(&guests);
 
     engine_shutdown();
-    if (failed || guests.errors)
+    if (failed)
         end_machine(END_GUEST_FAILED, "%zu of %zu guests did not end as they should", failed,
                     guests.count);
+    if (guests.errors)
+        end_machine(END_GUEST_FAILED, "%u modules were left out, %zu guests succeeded",
+                    guests.errors, guests.count);
     if (settings.errors)
         end_machine(END_BAD_USAGE, "all %zu guests succeeded, but %u options were not understood",
                     guests.count, settings.errors);
@@ -91,7 +94,7 @@ _Noreturn void umbra_main(uint32_t magic, uint32_t info)
     cpu_init(&boot_cpu, 0);          /* descriptor tables, GS */
     trap_init();                     /* its own exceptions ... */
     trap_set_handler(panic_on_trap); /* ... end in the panic screen */
-    pic_mask_all();                  /* no device interrupts the hypervisor */
+    pic_silence();                   /* no device interrupts the hypervisor */
     log_printf(LOG_INFO, "Umbra, a hypervisor with shadow paging");
     take_boot_info(magic, info);                       /* everything the loader said */
     settings_apply(&settings, boot_info.command_line); /* the hypervisor's own options */
@@ -101,9 +104,9 @@ _Noreturn void umbra_main(uint32_t magic, uint32_t info)
     start_engine();                                    /* VMX, or one line that says why not */
     probe_run(&memory.frames);                         /* try what capability bits promise */
     selftest_provoke(settings.selftest);               /* only where a test asks for it */
-    guests_configure(&guests, &boot_info);             /* modules become guests */
+    guests_configure(&guests, &boot_info, &settings);  /* modules become guests */
     if (!guests.count)
         report_no_guests();
-    guests_run(&guests, &memory.frames, settings.audit);
+    guests_run(&guests, &memory.frames);
     report_guests();
 }

@@ -7,6 +7,7 @@
 #include "vmm/panic.h"
 #include "arch/x86/cpu.h"
 #include "arch/x86/engine.h"
+#include "arch/x86/pic.h"
 #include "arch/x86/regs.h"
 #include "arch/x86/vmexit.h"
 #include "lib/format.h"
@@ -106,6 +107,11 @@ void panic_on_trap(const struct trap_frame *frame)
 {
     char reason[REASON_MAX];
 
+    if (frame->vector >= EXC_COUNT) {
+        log_printf(LOG_WARN, "interrupt %lu came though every source is masked", frame->vector);
+        pic_end_of_interrupt();
+        return;
+    }
     if (frame->vector == EXC_PF)
         format(reason, sizeof(reason), "%s at address %lx", trap_name(frame->vector), read_cr2());
     else

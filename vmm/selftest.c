@@ -125,6 +125,7 @@ static const struct selftest {
     void (*provoke)(void); /* NULL: nothing fails by itself */
     msr_reader *read;      /* NULL: the machine as it is */
     uint64_t cpuid_1_ecx_cleared;
+    bool spoils_guest;
 } rows[] = {
     { .name = "divide", .provoke = fail_divide },
     { .name = "null", .provoke = fail_null },
@@ -149,6 +150,7 @@ static const struct selftest {
     { .name = "int-simd", .provoke = raise_int19 },
     { .name = "int-33", .provoke = raise_int33 },
     { .name = "entry-fail", .provoke = engine_provoke_entry_failure },
+    { .name = "guest-state", .spoils_guest = true },
     { .name = "no-vmx", .cpuid_1_ecx_cleared = BIT(5) },
     { .name = "vmx-locked", .read = read_locked_off },
     { .name = "no-hlt-exiting", .read = read_without_hlt },
@@ -179,6 +181,13 @@ void selftest_provoke(const char *name)
 
     if (row && row->provoke)
         row->provoke();
+}
+
+bool selftest_spoils_guest(const char *name)
+{
+    const struct selftest *row = find(name);
+
+    return row && row->spoils_guest;
 }
 
 msr_reader *selftest_msr_reader(const char *name)

@@ -34,6 +34,14 @@ struct mark {
     uint64_t flushes[4];
 };
 
+/* MSR accesses that were refused: each is logged once, with where it happened. */
+#define REFUSED_MSRS_MAX 64
+
+struct refused_msrs {
+    uint64_t seen[REFUSED_MSRS_MAX]; /* MSR number, bit 32: WRMSR */
+    unsigned count;
+};
+
 struct vcpu {
     struct vm *vm;
     struct engine_vcpu engine;
@@ -43,6 +51,7 @@ struct vcpu {
     struct flush_request flush;
     struct vcpu_stats stats;
     struct mark mark;
+    struct refused_msrs refused_msrs;
 };
 
 /* False: out of memory. */

@@ -54,7 +54,7 @@ bool vm_succeeded(const struct vm *vm)
     return vm->end == wanted[vm->config.expect];
 }
 
-/* RAM but for the BIOS area, which reads as zeros and takes no writes. */
+/* RAM but for the BIOS area, which is ROM and reads as zeros. */
 static bool map_memory(struct vm *vm)
 {
     hpa_t host = vm->ram.base;

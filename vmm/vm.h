@@ -32,7 +32,8 @@ struct vm_config {
     uint64_t memory; /* bytes */
     char cmdline[1024];
     enum vm_expect expect;
-    bool audit; /* check the shadow tables as it runs */
+    bool audit;   /* check the shadow tables as it runs */
+    bool spoiled; /* a self-test: start in a state that VM entry refuses */
 };
 
 #define VM_END_TEXT_MAX 200

@@ -2,5 +2,10 @@
 /* The host's two 8259 interrupt controllers, which Umbra only silences. */
 #pragma once
 
-/* Masks all lines of both controllers. */
-void pic_mask_all(void);
+/*
+ * Moves both controllers away from the exception vectors, where firmware leaves them, to vectors 32
+ * to 47, and masks all their lines.
+ */
+void pic_silence(void);
+/* Ends an interrupt that came all the same (spurious ones cannot be masked). */
+void pic_end_of_interrupt(void);

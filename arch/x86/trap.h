@@ -18,7 +18,7 @@ _Static_assert(sizeof(struct trap_frame) == 22 * 8, "traps.S pushes 22 words");
 
 /* Loads the interrupt descriptor table of this processor. */
 void trap_init(void);
-/* Called by traps.S; the installed handler must not return for exceptions. */
+/* Called by traps.S; the installed handler returns for interrupts only. */
 void trap_handler(struct trap_frame *frame);
 /* Who gets the hypervisor's exceptions: set once by main. */
 void trap_set_handler(void (*handler)(const struct trap_frame *frame));

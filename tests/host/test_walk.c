@@ -12,6 +12,7 @@
  *   rights     which entry of the walk denies what and has A: every combination at every level
  *   order      ten kinds of entry at every level at once: absent, reserved, large, without a right
  *   bits       every single bit and every pair of bits of an entry, times every MAXPHYADDR
+ *   roots      every single bit and every pair of bits of CR3 or the PDPTE register
  *   places     every table in RAM, ROM, high RAM, a device or nowhere, times all A and D
  *   addresses  every index of every table, every bit of the offset
  *   recursion  tables that map themselves
@@ -37,12 +38,12 @@
 /* ---- guest memory, twice: Umbra's in the arena, the model's in an array ---- */
 
 #define ARENA_BASE  0x123450000ull
-#define PLACE_PAGES 8
+#define PLACE_PAGES 12
 #define PLACE_SIZE  (PLACE_PAGES * 4096ull)
 
 enum place { RAM, ROM, DEVICE, HOLE, HIGH, TOP, PLACES };
 
-/* Page n of a place is for the table of level n. HIGH and TOP are RAM plus one address bit. */
+/* Page 2n of a place is for the table of level n. HIGH and TOP are RAM plus one address bit. */
 static const struct {
     uint64_t base;
     enum gpm_kind kind;
@@ -85,12 +86,21 @@ static void add_place(enum place place)
     };
 }
 
+/* Entries that are absent, of either size, and have every other bit set. */
+static void fill_with_noise(void)
+{
+    static const uint8_t absent[4] = { 0xfe, 0xff, 0xff, 0xff };
+
+    for (size_t i = 0; i < sizeof(model_bytes); i++)
+        arena[i] = model_bytes[i] = absent[i % 4];
+}
+
 static int set_up(void **state)
 {
     (void)state;
     host_arena_init(ARENA_BASE, sizeof(model_bytes));
     arena = host_ptr(hpa(ARENA_BASE));
-    memset(model_bytes, 0, sizeof(model_bytes));
+    fill_with_noise();
     map = (struct gpm){ 0 };
     memory.count = 0;
     for (enum place place = 0; place < PLACES; place++)
@@ -167,7 +177,7 @@ static struct scene {
 
 static uint64_t table_address(unsigned level)
 {
-    return places[scene.place[level]].base + level * 4096ull;
+    return places[scene.place[level]].base + level * 0x2000ull;
 }
 
 static void store(uint8_t *at, uint64_t value)
@@ -219,7 +229,7 @@ static void aim(void)
         scene.linear |= (uint64_t)scene.index[level] << modes[scene.mode].shift[level];
     scene.linear = sign_extended(scene.linear);
     for (unsigned level = 1; level <= modes[scene.mode].levels; level++) {
-        uint64_t in_arena = scene.place[level] * PLACE_SIZE + level * 4096ull +
+        uint64_t in_arena = scene.place[level] * PLACE_SIZE + level * 0x2000ull +
                             (uint64_t)scene.index[level] * modes[scene.mode].entry_size;
         bool present = backed(scene.place[level]);
         scene.umbra[level] = present ? arena + in_arena : NULL;
@@ -607,8 +617,10 @@ static void compare_all(const struct controls *controls)
     uint64_t inside = controls->count * ACCESSES;
     static unsigned calls;
 
-    for (; phase < inside; phase += stride)
+    for (; phase < inside; phase += stride) {
         compare(&controls->words[phase / ACCESSES], phase % ACCESSES);
+        scene.linear ^= 0xfff; /* each bit of the offset is met as 0 and as 1 */
+    }
     phase -= inside;
     if (!same_entries() || calls++ % 256 == 0)
         compare_memory();
@@ -849,12 +861,12 @@ static void set_below(unsigned level, unsigned below)
         set_entry(level - 1, large_entry(FULL | BIT51 | BIT21 | BIT13));
 }
 
-static void flip_pairs(unsigned level, uint64_t base)
+static void flip_bits(unsigned level, uint64_t base, bool pairs)
 {
     unsigned width = modes[scene.mode].entry_size * 8;
 
     for (unsigned i = 0; i < width; i++) {
-        for (unsigned j = i; j < width; j++) { /* first i alone */
+        for (unsigned j = i; j < (pairs ? width : i + 1); j++) { /* first i alone */
             if (passed_over(&some))
                 continue;
             set_entry(level, base ^ (1ull << i | 1ull << j));
@@ -863,15 +875,25 @@ static void flip_pairs(unsigned level, uint64_t base)
     }
 }
 
-static void flip_at(unsigned level)
+static void flip_at(unsigned level, bool pairs)
 {
+    usual_entries(FULL);
     for (unsigned below = 0; below < (level > 1 ? 3 : 1); below++) {
         set_below(level, below);
-        flip_pairs(level, usual_entry(level, FULL | A | D));
-        flip_pairs(level, 0);
+        flip_bits(level, usual_entry(level, FULL | A | D), pairs);
+        flip_bits(level, 0, pairs);
         if (level > 1)
-            flip_pairs(level, large_entry(FULL | A | D));
+            flip_bits(level, large_entry(FULL | A | D), pairs);
     }
+}
+
+/* So that each bit of an index, too, is met as 0 and as 1. */
+static void complement_indexes(void)
+{
+    clear_entries();
+    for (unsigned level = 1; level <= modes[scene.mode].levels; level++)
+        scene.index[level] ^= (1u << modes[scene.mode].index_bits) - 1;
+    aim();
 }
 
 static void test_bits(void **state)
@@ -883,10 +905,66 @@ static void test_bits(void **state)
             begin(mode, true);
             fresh(&some);
             add_controls_all_widths(&some, PSE | NXE | (mode < MODE_4LEVEL ? PGE : GIB), WP);
-            usual_entries(FULL);
-            flip_at(level);
+            flip_at(level, true);
+            complement_indexes();
+            flip_at(level, false);
             end();
         }
+    }
+    verdict();
+}
+
+/* ---- roots: every bit and pair of bits of CR3, or of the PDPTE register in PAE paging ---- */
+
+/* What would fault (#GP) when loaded is not the walk's business. */
+static uint64_t loadable(unsigned maxphyaddr)
+{
+    if (scene.mode == MODE_32BIT)
+        return ~0ull;
+    return ((1ull << maxphyaddr) - 1) & ~(scene.mode == MODE_PAE ? 0x1e6ull : 0);
+}
+
+static void root_controls(unsigned maxphyaddr, unsigned bit)
+{
+    uint64_t allowed = loadable(maxphyaddr);
+
+    fresh(&some);
+    for (unsigned other = bit; other < 64; other++) {
+        struct model_regs regs = model_word(NXE | WP | GIB | PSE, 0, maxphyaddr);
+        uint64_t flip = 1ull << bit | 1ull << other;
+        if (flip & ~allowed)
+            continue;
+        if (scene.mode == MODE_PAE)
+            regs.pdpte[scene.index[3]] ^= flip;
+        else
+            regs.cr3 ^= flip;
+        if (long_mode() && (flip & 0xfff))
+            regs.cr4 |= MODEL_CR4_PCIDE;
+        add_control(&some, &regs);
+    }
+}
+
+static void flip_root(void)
+{
+    usual_entries(FULL);
+    for (unsigned i = 0; i < ARRAY_SIZE(widths); i++) {
+        for (unsigned bit = 0; bit < 64; bit++) {
+            root_controls(widths[i], bit);
+            compare_all(&some);
+        }
+    }
+}
+
+static void test_roots(void **state)
+{
+    (void)state;
+    FOR_MODES(mode)
+    {
+        begin(mode, true);
+        flip_root();
+        complement_indexes();
+        flip_root();
+        end();
     }
     verdict();
 }
@@ -1009,7 +1087,7 @@ static void test_addresses(void **state)
 static void aim_recursively(unsigned level, unsigned depth)
 {
     unsigned last = level - depth - 1;
-    uint64_t page = scene.place[level] * PLACE_SIZE + level * 4096ull;
+    uint64_t page = scene.place[level] * PLACE_SIZE + level * 0x2000ull;
     uint64_t at = page + (uint64_t)scene.index[last] * modes[scene.mode].entry_size;
 
     for (unsigned i = level - depth; i < level; i++)
@@ -1150,7 +1228,7 @@ static void test_a_changed_neighbour_is_no_race(void **state)
         assert_true(walk_set_flags(&walk, &map, true));
         for (unsigned level = 1; level <= 2; level++) {
             assert_memory_equal(scene.umbra[level] + (odd ? -4 : 4), &neighbour, 4);
-            memset(scene.umbra[level] + (odd ? -4 : 4), 0, 4);
+            memcpy(scene.umbra[level] + (odd ? -4 : 4), scene.model[level] + (odd ? -4 : 4), 4);
         }
         assert_int_equal(load(scene.umbra[2]), scene.entry[2] | A);
         assert_int_equal(load(scene.umbra[1]), scene.entry[1] | A | D);
@@ -1241,11 +1319,9 @@ static void test_pdpte_bits(void **state)
     verdict();
 }
 
-/* CR3 is 32-byte aligned and 32 bits wide here; what else it holds is ignored. */
+/* CR3 is 32-byte aligned and 32 bits wide here; what else it holds is ignored: every bit of it. */
 static void test_pdpte_places(void **state)
 {
-    static const uint64_t besides[] = { 0, 0x1f, 0x18, 0xffffffff00000000, 1ull << 35, 1ull << 51 };
-
     (void)state;
     begin(MODE_PAE, false);
     for (enum place place = 0; place < HIGH; place++) {
@@ -1256,9 +1332,9 @@ static void test_pdpte_places(void **state)
                 memcpy(arena + offset, entries, sizeof(entries));
                 memcpy(model_bytes + offset, entries, sizeof(entries));
             }
-            for (unsigned i = 0; i < ARRAY_SIZE(besides); i++) {
+            for (unsigned bit = 0; bit < 65; bit++) { /* at last none */
                 struct model_regs regs = model_word(NXE, 0, 40);
-                regs.cr3 = (places[place].base + at) | besides[i];
+                regs.cr3 = (places[place].base + at) ^ (bit < 64 ? 1ull << bit : 0);
                 load_pdptes(&regs, "placed");
             }
             memset(arena + offset, 0, backed(place) ? sizeof(entries) : 0);
@@ -1287,6 +1363,7 @@ int main(void)
         cmocka_unit_test_setup(test_rights, set_up),
         cmocka_unit_test_setup(test_order, set_up),
         cmocka_unit_test_setup(test_bits, set_up),
+        cmocka_unit_test_setup(test_roots, set_up),
         cmocka_unit_test_setup(test_places, set_up),
         cmocka_unit_test_setup(test_addresses, set_up),
         cmocka_unit_test_setup(test_recursion, set_up),

@@ -46,11 +46,12 @@ static enum exit_action page_fault(struct vcpu *vcpu, gva_t address, uint32_t er
         event_raise_page_fault(vcpu, address, outcome.error_code, interrupted);
         return EXIT_RESUME;
     case MMU_DEVICE:
-        return exit_kill(vcpu, "%s of guest-physical address 0x%lx (linear 0x%lx), where no RAM is",
+        return exit_kill(vcpu, "%s of guest-physical address 0x%lx (linear 0x%lx), where %s is",
                          access & ACCESS_WRITE   ? "write"
                          : access & ACCESS_FETCH ? "fetch"
                                                  : "read",
-                         outcome.gpa.v, address.v);
+                         outcome.gpa.v, address.v,
+                         gpm_find(&vcpu->vm->gpm, outcome.gpa) ? "ROM" : "no RAM");
     case MMU_STORE:
     case MMU_STEP: break;
     }

@@ -79,10 +79,27 @@ static const struct msr_row *find_row(uint32_t msr)
     return NULL;
 }
 
-static enum exit_action refuse(struct vcpu *vcpu, const char *what, uint32_t msr)
+/* True the first time; when the list is full nothing new is logged, so that no guest floods it. */
+static bool is_news(struct refused_msrs *refused, uint64_t key)
 {
-    log_printf(LOG_WARN, "guest %s: %s 0x%x at RIP 0x%lx: no such MSR, #GP(0)",
-               vcpu->vm->config.name, what, msr, engine_get(&vcpu->engine, REG_RIP));
+    for (unsigned i = 0; i < refused->count; i++)
+        if (refused->seen[i] == key)
+            return false;
+    if (refused->count == REFUSED_MSRS_MAX)
+        return false;
+    refused->seen[refused->count++] = key;
+    return true;
+}
+
+/* known: the register exists, but not for this access or with this value. */
+static enum exit_action refuse(struct vcpu *vcpu, bool write, bool known)
+{
+    uint32_t msr = (uint32_t)vcpu->engine.gprs[GPR_RCX];
+
+    if (is_news(&vcpu->refused_msrs, msr | (write ? BIT(32) : 0)))
+        log_printf(LOG_WARN, "guest %s: %s 0x%x at RIP 0x%lx: %s, #GP(0)", vcpu->vm->config.name,
+                   write ? "WRMSR" : "RDMSR", msr, engine_get(&vcpu->engine, REG_RIP),
+                   known ? "the register does not take this" : "no such MSR");
     event_raise_with_code(vcpu, EXC_GP, 0);
     return EXIT_RESUME;
 }
@@ -95,7 +112,7 @@ enum exit_action exit_rdmsr(struct vcpu *vcpu, const struct engine_exit *exit)
 
     (void)exit;
     if (!row || !row->read || !row->read(vcpu, &value))
-        return refuse(vcpu, "RDMSR", (uint32_t)gprs[GPR_RCX]);
+        return refuse(vcpu, false, row);
     gprs[GPR_RAX] = (uint32_t)value;
     gprs[GPR_RDX] = value >> 32;
     return EXIT_SKIP;
@@ -109,6 +126,6 @@ enum exit_action exit_wrmsr(struct vcpu *vcpu, const struct engine_exit *exit)
 
     (void)exit;
     if (!row || !row->write || !row->write(vcpu, value))
-        return refuse(vcpu, "WRMSR", (uint32_t)gprs[GPR_RCX]);
+        return refuse(vcpu, true, row);
     return EXIT_SKIP;
 }
