@@ -35,6 +35,7 @@ WARNINGS := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wstrict-prototy
 
 include guests/guests.mk
 include tests/host/host.mk
+include tests/proof/proof.mk
 
 # ---- the hypervisor ----
 
@@ -47,7 +48,7 @@ UMBRA_CFLAGS := -std=gnu17 -O2 -g $(WARNINGS) -Wframe-larger-than=2048 -I. \
     -ffreestanding -nostdinc -isystem $(shell $(CC) -print-file-name=include 2>/dev/null) \
     -mcmodel=kernel -mgeneral-regs-only -mno-red-zone -fno-pic -fno-stack-protector \
     -fno-strict-aliasing -fcf-protection=none -fno-omit-frame-pointer \
-    -fno-asynchronous-unwind-tables -MMD -MP
+    -mno-omit-leaf-frame-pointer -fno-optimize-sibling-calls -fno-asynchronous-unwind-tables -MMD -MP
 UMBRA_LDFLAGS := -nostdlib -static -z max-page-size=4096 -z noexecstack -T linker.ld
 
 # GCC and clang would turn the loops of memcpy and memset into calls of themselves.

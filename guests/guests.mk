@@ -4,12 +4,12 @@
 # build/guests/NAME.elf, a 64-bit guest, unless its guest.mk says otherwise:
 #
 #   GUESTS_folder      := names     the guests made of this folder's sources, in place of its name
-#   GUEST_BITS_name    := 32        stays in 32-bit protected mode (guests/lib/start32.asm)
+#   GUEST_BITS_name    := 32        stays in 32-bit protected mode (guests/lib/32/start.asm)
 #   GUEST_DEFINES_name := -D...     what tells the guests of one folder apart
 #
 # A guest's *.c and *.asm are compiled for it alone, with GUEST_NAME="NAME", and so is name.c; the
 # runtime (guests/lib, and the freestanding part of lib/ that it uses) is an archive for 64-bit and
-# one for 32-bit guests. In guests/lib a name that ends in 32 or 64 is for that kind only.
+# one for 32-bit guests, in which guests/lib/32/NAME stands for guests/lib/NAME64.
 #
 # Uses CC, LD, CROSS_COMPILE, NASM (with defaults) and BUILD; offers GUESTS (names), GUEST_ELFS
 # (files), and the targets guests and build/guests/NAME.elf.
@@ -62,10 +62,10 @@ endef
 
 # ---- the runtime, for 32 and for 64 bits ----
 
-GUEST_RUNTIME := $(filter-out guests/lib/name.c,$(wildcard guests/lib/*.c guests/lib/*.asm)) \
+GUEST_RUNTIME_64 := $(filter-out guests/lib/name.c,$(wildcard guests/lib/*.c guests/lib/*.asm)) \
     lib/format.c lib/string.c
-GUEST_RUNTIME_32 := $(filter-out %64.c %64.asm,$(GUEST_RUNTIME))
-GUEST_RUNTIME_64 := $(filter-out %32.c %32.asm,$(GUEST_RUNTIME))
+GUEST_RUNTIME_32 := $(filter-out %64.c %64.asm,$(GUEST_RUNTIME_64)) \
+    $(wildcard guests/lib/32/*.c guests/lib/32/*.asm)
 
 # $(1): 32 or 64.
 define guest_runtime_rules

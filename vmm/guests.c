@@ -166,6 +166,7 @@ void guests_configure(struct guests *guests, const struct boot_info *info,
     for (size_t i = 0; i < guests->count; i++)
         guests->items[i].vm.config.audit = settings->audit;
     guests->items[0].vm.config.spoiled = selftest_spoils_guest(settings->selftest);
+    guests->items[0].vm.config.panics = selftest_panics_in_guest(settings->selftest);
 }
 
 static void run_guest(struct guest *guest, struct frames *frames)

@@ -16,7 +16,7 @@
 #include "vmm/end.h"
 #include "vmm/symbols.h"
 
-#define BACKTRACE_MAX 16
+#define BACKTRACE_MAX 1024 /* frames; more than any stack has */
 #define EXITS_SHOWN   12
 #define REASON_MAX    200
 
@@ -41,17 +41,38 @@ static bool is_frame(uint64_t pointer)
            pointer + 2 * sizeof(uint64_t) <= (uint64_t)data_end;
 }
 
-/* A frame is {caller's frame pointer, return address}; the entry code's frame pointer is 0. */
-static void print_backtrace(uint64_t frame_pointer)
+/* One line of the backtrace; an address that comes again and again is only counted. */
+static void print_return(uint64_t address, uint64_t *last, uint64_t *repeats)
 {
+    if (address == *last) {
+        ++*repeats;
+        return;
+    }
+    if (*repeats)
+        log_raw("  ... and %lu times more\n", *repeats);
+    if (address)
+        print_address("", address);
+    *last = address;
+    *repeats = 0;
+}
+
+/* A frame is {caller's frame pointer, return address}; the entry code's frame pointer is 0. */
+static void print_backtrace(const struct trap_frame *trap, uint64_t frame_pointer)
+{
+    uint64_t last = 0, repeats = 0, offset;
+
     log_raw("backtrace:\n");
+    /* A jump to where no code is has made no frame yet: the return address is the top word. */
+    if (trap && !symbol_name(trap->rip, &offset) && is_frame(trap->rsp))
+        print_return(*(const uint64_t *)trap->rsp, &last, &repeats);
     for (unsigned i = 0; i < BACKTRACE_MAX && is_frame(frame_pointer); i++) {
         const uint64_t *frame = (const uint64_t *)frame_pointer;
-        print_address("", frame[1]);
+        print_return(frame[1], &last, &repeats);
         if (frame[0] <= frame_pointer)
             break;
         frame_pointer = frame[0];
     }
+    print_return(0, &last, &repeats);
 }
 
 static void print_trap(const struct trap_frame *f)
@@ -86,7 +107,7 @@ static _Noreturn void screen(const char *reason, const struct trap_frame *trap,
     log_raw("\n==== umbra panic: %s ====\n", reason);
     if (trap)
         print_trap(trap);
-    print_backtrace(frame_pointer);
+    print_backtrace(trap, frame_pointer);
     engine_dump();
     print_exits(this_cpu());
     end_machine(END_UMBRA_STOPPED, "panic: %s", reason);

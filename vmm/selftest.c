@@ -17,7 +17,9 @@ static volatile uint64_t zero; /* the compiler must not see through the mistakes
 
 static void fail_divide(void)
 {
-    zero = 1 / zero;
+    static volatile uint64_t dividend = 2; /* 1 / x needs no division */
+
+    zero = dividend / zero;
 }
 
 static void fail_null(void)
@@ -126,6 +128,7 @@ static const struct selftest {
     msr_reader *read;      /* NULL: the machine as it is */
     uint64_t cpuid_1_ecx_cleared;
     bool spoils_guest;
+    bool panics_in_guest;
 } rows[] = {
     { .name = "divide", .provoke = fail_divide },
     { .name = "null", .provoke = fail_null },
@@ -151,6 +154,7 @@ static const struct selftest {
     { .name = "int-33", .provoke = raise_int33 },
     { .name = "entry-fail", .provoke = engine_provoke_entry_failure },
     { .name = "guest-state", .spoils_guest = true },
+    { .name = "panic-in-guest", .panics_in_guest = true },
     { .name = "no-vmx", .cpuid_1_ecx_cleared = BIT(5) },
     { .name = "vmx-locked", .read = read_locked_off },
     { .name = "no-hlt-exiting", .read = read_without_hlt },
@@ -188,6 +192,13 @@ bool selftest_spoils_guest(const char *name)
     const struct selftest *row = find(name);
 
     return row && row->spoils_guest;
+}
+
+bool selftest_panics_in_guest(const char *name)
+{
+    const struct selftest *row = find(name);
+
+    return row && row->panics_in_guest;
 }
 
 msr_reader *selftest_msr_reader(const char *name)

@@ -13,6 +13,8 @@ const char *selftest_name(const char *name);
 void selftest_provoke(const char *name);
 /* True if the self-test wants the first guest to start in a state that VM entry refuses. */
 bool selftest_spoils_guest(const char *name);
+/* True if the self-test wants a panic while the first guest runs. */
+bool selftest_panics_in_guest(const char *name);
 /* How MSRs and CPUID.1:ECX are read under the self-test; the real ones if name is NULL. */
 msr_reader *selftest_msr_reader(const char *name);
 uint32_t selftest_cpuid_1_ecx(const char *name);

@@ -12,7 +12,7 @@
 #include "vmm/probe.h"
 #include "vmm/vm.h"
 
-#define AUDIT_INTERVAL   64 /* exits */
+#define WATCH_INTERVAL   64 /* exits */
 #define CODE_BYTES_SHOWN 15 /* the longest instruction */
 
 bool vcpu_init(struct vcpu *vcpu, struct vm *vm, struct frames *frames)
@@ -132,10 +132,16 @@ static void record_exit(struct vcpu *vcpu, const struct engine_exit *exit)
 }
 
 /* Every exit would be exact and slow: the tables change by few entries an exit. */
-static void audit(const struct vcpu *vcpu)
+static void watch(const struct vcpu *vcpu)
 {
-    if (vcpu->stats.exits % AUDIT_INTERVAL == 0 && !mmu_audit(&vcpu->mmu))
-        panic("the audit of guest %s's shadow tables failed", vcpu->vm->config.name);
+    const struct vm_config *config = &vcpu->vm->config;
+
+    if (vcpu->stats.exits % WATCH_INTERVAL)
+        return;
+    if (config->panics)
+        panic("self-test: panic while guest %s ran", config->name);
+    if (config->audit && !mmu_audit(&vcpu->mmu))
+        panic("the audit of guest %s's shadow tables failed", config->name);
 }
 
 void vcpu_run(struct vcpu *vcpu)
@@ -143,6 +149,7 @@ void vcpu_run(struct vcpu *vcpu)
     struct engine_exit exit;
 
     this_cpu()->current = vcpu;
+    vcpu->watched = vcpu->vm->config.audit || vcpu->vm->config.panics;
     engine_load(&vcpu->engine);
     do {
         if (vcpu->flush.all || vcpu->flush.non_globals || vcpu->flush.addresses)
@@ -150,8 +157,8 @@ void vcpu_run(struct vcpu *vcpu)
         deliver_pending(vcpu);
         exit = engine_run(&vcpu->engine);
         record_exit(vcpu, &exit);
-        if (vcpu->vm->config.audit)
-            audit(vcpu);
+        if (vcpu->watched)
+            watch(vcpu);
     } while (exit_dispatch(vcpu, &exit));
     engine_store(&vcpu->engine);
     this_cpu()->current = NULL;

@@ -47,6 +47,8 @@ struct vcpu {
     struct engine_vcpu engine;
     struct mmu mmu;
     uint64_t efer;        /* as the guest believes it to be */
+    uint64_t cr8;         /* the task-priority register of an APIC that is not there */
+    bool watched;         /* audits or self-tests look at every few exits */
     struct event pending; /* delivered at the next entry */
     struct flush_request flush;
     struct vcpu_stats stats;

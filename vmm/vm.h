@@ -33,6 +33,7 @@ struct vm_config {
     char cmdline[1024];
     enum vm_expect expect;
     bool audit;   /* check the shadow tables as it runs */
+    bool panics;  /* a self-test: panic after some exits */
     bool spoiled; /* a self-test: start in a state that VM entry refuses */
 };
 

@@ -48,6 +48,8 @@
 #define CR4_CET        BIT(23)
 #define CR4_PKS        BIT(24)
 
+#define CR8_TPR BITS(3, 0)
+
 #define EFER_SCE BIT(0)
 #define EFER_LME BIT(8)
 #define EFER_LMA BIT(10)

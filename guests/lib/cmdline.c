@@ -26,6 +26,12 @@ void cmdline_init(unsigned long boot_information)
     }
 }
 
+/* GRUB puts a line that has spaces into double quotes. */
+static bool is_separator(char c)
+{
+    return c == ' ' || c == '"' || c == '\0';
+}
+
 static int digit_value(char c)
 {
     if (c >= '0' && c <= '9')
@@ -40,7 +46,7 @@ static uint64_t parse(const char *word)
     int base = word[0] == '0' && word[1] == 'x' ? 16 : 10;
     uint64_t value = 0;
 
-    for (const char *at = base == 16 ? word + 2 : word; *at && *at != ' '; at++) {
+    for (const char *at = base == 16 ? word + 2 : word; !is_separator(*at); at++) {
         int digit = digit_value(*at);
 
         CHECK(digit >= 0 && digit < base, "command line: '%s' is not a number", word);
@@ -54,7 +60,7 @@ uint64_t cmdline_number(const char *key, uint64_t otherwise)
     size_t length = strlen(key);
 
     for (const char *at = line; *at; at++)
-        if ((at == line || at[-1] == ' ') && !strncmp(at, key, length) && at[length] == '=')
+        if ((at == line || is_separator(at[-1])) && !strncmp(at, key, length) && at[length] == '=')
             otherwise = parse(at + length + 1);
     return otherwise;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The GDT (start32.asm, start64.asm), the IDT, a TSS whose only use is the stack that CPL 3 comes
- * back on, and an LDT where a test wants it: descriptors32.c, descriptors64.c.
+ * The GDT (32/start.asm, start64.asm), the IDT, a TSS whose only use is the stack that CPL 3 comes
+ * back on, and an LDT where a test wants it: 32/descriptors.c, descriptors64.c.
  */
 #pragma once
 

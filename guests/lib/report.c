@@ -58,7 +58,7 @@ void panic(const char *fmt, ...)
     end(EXIT_FAIL);
 }
 
-/* Called by start64.asm or start32.asm. */
+/* Called by start64.asm or 32/start.asm. */
 void guest_start(unsigned long boot_information)
 {
     serial_init();

@@ -5,7 +5,7 @@
  * the string "Shutdown" to port 0x8900 (Bochs). NAME is the guest's folder.
  *
  * A guest defines main(). It is called with the serial line and the exceptions (trap.h) ready, on
- * the page tables that start64.asm describes, or on none (start32.asm); returning from it passes.
+ * the page tables that start64.asm describes, or on none (32/start.asm); returning from it passes.
  */
 #pragma once
 

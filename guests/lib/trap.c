@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The dispatcher behind trap_stubs64.asm and trap_stubs32.asm; trap.h says what it offers. */
+/* The dispatcher behind trap_stubs64.asm and 32/trap_stubs.asm; trap.h says what it offers. */
 #include "guests/lib/trap.h"
 #include "guests/lib/report.h"
 

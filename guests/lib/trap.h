@@ -9,7 +9,7 @@
 #include "lib/base.h"
 
 /*
- * What trap_stubs64.asm or trap_stubs32.asm leaves on the stack, lowest address first. In a 32-bit
+ * What trap_stubs64.asm or 32/trap_stubs.asm leaves on the stack, lowest address first. In a 32-bit
  * guest a register is its low half, and rsp and ss are there only if the exception came from CPL 3.
  */
 struct trap_frame {

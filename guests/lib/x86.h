@@ -56,6 +56,8 @@ static inline void write_fs(unsigned long offset, uint32_t value)
 /* The vector is part of the instruction, so this cannot be a function. */
 #define int_n(vector) __asm__ volatile("int %0" ::"i"(vector) : "memory")
 
+#ifdef __x86_64__
+
 /* REP MOVSQ and REP STOSQ: one instruction on paper, one tick a word on Bochs. */
 static inline void rep_movsq(void *to, const void *from, uint64_t words)
 {
@@ -66,3 +68,5 @@ static inline void rep_stosq(void *to, uint64_t value, uint64_t words)
 {
     __asm__ volatile("rep stosq" : "+D"(to), "+c"(words) : "a"(value) : "memory");
 }
+
+#endif

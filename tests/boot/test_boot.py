@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""From GRUB to the end line, with the bundled hello, on several machines (DESIGN sections 3 and 5)."""
+"""From GRUB to the end line, with the bundled hello, on several machines (DESIGN 3 and 5)."""
 
-import os
 import re
 import shutil
-import time
 
 import pytest
 
@@ -61,16 +59,16 @@ def test_no_guest(tmp_path):
 
 def test_unknown_options():
     """Each is named, guests run all the same, and the status says so in the end."""
-    words = "frob=1 audit=maybe loglvl=loud selftest=everything console=com9 bare escape="
-    result = run("--hv", words, *HELLO).ends(2, reason="7 options were not understood")
+    words = "frob=1 audit=maybe loglvl=loud selftest=everything console=com9 word escape="
+    result = run("--hv", words, *HELLO).ends(2, reason="6 options were not understood")
     result.says("hello: PASS")
     result.says(r'error: hypervisor option "frob=1" is unknown; known: console loglvl audit')
-    result.says(r"error: hypervisor option audit=maybe: expected off")
+    result.says(r"error: hypervisor option audit=maybe: expected .*off")
     result.says(r"error: hypervisor option loglvl=loud: expected error, warn, info or debug")
     result.says(r"error: hypervisor option selftest=everything: expected ")
     result.says(r"error: hypervisor option console=com9: expected com1, com2, com3 or com4")
     result.says(r'error: hypervisor option "escape=" is unknown')
-    result.says(r'error: hypervisor option "bare=?" is unknown')
+    result.never_says("word=")  # a word without a value comes from loaders' tools: passed over
 
 
 def test_options():
@@ -83,8 +81,12 @@ MODELS = [
     ("broadwell_ult", ["true controls", "VPID on"]),
     ("corei7_skylake_x", ["true controls", "VPID on"]),
     (
-        "core2_penryn_t9600",  # 2008: neither VPID nor EFER controls nor secondary ones that we use
-        ["old controls", "VPID off", "no VPID; instead: every VM entry and exit flushes"],
+        "core2_penryn_t9600",  # of 2008
+        [
+            "VPID off",
+            "no VPID; instead: every VM entry and exit flushes",
+            "no load IA32_EFER at entry; instead: MSR lists",
+        ],
     ),
 ]
 
@@ -122,20 +124,19 @@ def test_grub_alone(tmp_path):
         f"module2 /boot/{kernel.name}",  # nothing at all
         f"module2 /boot/{kernel.name} guest=thisnameistoolong",
         f"module2 /boot/{kernel.name} guest=a/b",
-        f"module2 /boot/{kernel.name} guest=open mem=8M '\\\"cmdline=never'",
         f"module2 /boot/{kernel.name} guest=long mem=8M cmdline={'x' * 1023}",
         f"module2 /boot/{kernel.name} guest=longer mem=8M cmdline={'x' * 1024}",
         f"module2 /boot/{kernel.name} guest=last mem=8M kind=kernel expect=pass",
         files=(ROOT / "build/guests/hello.elf", kernel),
     )
-    result = run("--iso", image, timeout=90).ends(1, reason="5 of 11 guests")
+    result = run("--iso", image, timeout=90).ends(1, reason="4 of 10 guests")
     result.says(r"hello: PASS")
     result.says(r"^a\| cmdline=\[root=/dev/x  quiet\]$")
     for name in ("a", "guest4", "guest5", "long", "last"):
         result.says(rf"guest {name}: success: ")
     result.says(r"guest a: refused: there is a guest of this name already")
-    result.says(r"guest guest6: refused: option guest=thisnameistoolong: expected 1 to 15 ")
+    result.says(r"guest thisnameistoolo: refused: option guest=thisnameistoolong: expected 1 to 15")
     result.says(r"guest guest7: refused: option guest=a/b: expected 1 to 15 letters")
-    result.says(r"guest open: refused: option word .* has no closing quote")
     result.says(r"guest longer: refused: option cmdline=x{80}: expected at most 1023 characters")
-    assert result.text.count("x" * 200) >= 5, result  # of long, in pieces of a console line
+    pieces = [line[6:] for line in result.lines if line.startswith("long| ")]
+    assert "cmdline=[" + "x" * 1023 + "]" in "".join(pieces), result

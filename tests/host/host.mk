@@ -8,7 +8,8 @@ HOST_CFLAGS := -std=gnu17 -O1 -g $(WARNINGS) -fno-omit-frame-pointer \
     -fsanitize=address,undefined -fno-sanitize-recover=all -I. -MMD -MP
 
 HOST_SOURCES := $(wildcard mm/*.c boot/*.c vmm/load/*.c) $(filter-out lib/string.c,$(wildcard lib/*.c)) \
-    arch/x86/vmx/caps.c vmm/control.c vmm/combine.c tests/host/host.c tests/host/model.c
+    arch/x86/vmx/caps.c vmm/control.c vmm/combine.c tests/host/host.c tests/host/model.c \
+    $(addprefix tests/host/history,.c _allowed.c _make.c _memory.c _processor.c)
 HOST_OBJECTS := $(HOST_SOURCES:%=$(HOST_BUILD)/%.o) $(HOST_BUILD)/lib/string.c.o
 HOST_TESTS   := $(patsubst tests/host/%.c,$(HOST_BUILD)/%,$(wildcard tests/host/test_*.c))
 
@@ -58,6 +59,15 @@ exhaustive: $(FAST_BUILD)/test_walk
 host-tests: $(HOST_TESTS)
 test-host: host-tests
 	@tests/host/run.sh $(HOST_TESTS)
+
+# ---- soak: random histories without end, without sanitizers ----
+
+$(FAST_BUILD)/soak: $(FAST_BUILD)/tests/host/history_soak.c.o $(FAST_OBJECTS)
+	$(Q)$(HOSTCC) $(FAST_CFLAGS) -o $@ $^
+
+.PHONY: soak
+soak: $(FAST_BUILD)/soak
+	@$<
 
 # ---- fuzzers: clang's libFuzzer ----
 

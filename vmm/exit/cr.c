@@ -98,6 +98,17 @@ static enum exit_action set_cr3(struct vcpu *vcpu, uint64_t value)
     return EXIT_SKIP;
 }
 
+/* Without interrupts a priority has nothing to hold back; it reads as it was written. */
+static enum exit_action set_cr8(struct vcpu *vcpu, uint64_t value)
+{
+    if (value & ~CR8_TPR) {
+        event_raise_with_code(vcpu, EXC_GP, 0);
+        return EXIT_RESUME;
+    }
+    vcpu->cr8 = value;
+    return EXIT_SKIP;
+}
+
 /* In 64-bit code the operand is 64 bits wide, elsewhere 32 (SDM 2B "MOV CRn"). */
 static enum exit_action mov_to_cr(struct vcpu *vcpu, const union cr_access *access)
 {
@@ -109,15 +120,17 @@ static enum exit_action mov_to_cr(struct vcpu *vcpu, const union cr_access *acce
     case 0: return set_cr0(vcpu, value);
     case 3: return set_cr3(vcpu, value);
     case 4: return set_cr4(vcpu, value);
+    case 8: return set_cr8(vcpu, value);
     default: return exit_kill(vcpu, "MOV to CR%u is not handled", (unsigned)access->number);
     }
 }
 
 static enum exit_action mov_from_cr(struct vcpu *vcpu, const union cr_access *access)
 {
-    if (access->number != 3)
+    if (access->number != 3 && access->number != 8)
         return exit_kill(vcpu, "MOV from CR%u is not handled", (unsigned)access->number);
-    engine_set_gpr(&vcpu->engine, (enum gpr)access->gpr, vcpu->mmu.regs.cr3);
+    engine_set_gpr(&vcpu->engine, (enum gpr)access->gpr,
+                   access->number == 3 ? vcpu->mmu.regs.cr3 : vcpu->cr8);
     return EXIT_SKIP;
 }
 

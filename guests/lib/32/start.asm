@@ -1,6 +1,6 @@
 ; SPDX-License-Identifier: MIT
 ;
-; Where a bundled 32-bit guest begins (start64.asm is the other kind). GRUB or Umbra enters here as
+; Where a bundled 32-bit guest begins (../start64.asm: the other kind). GRUB or Umbra enters here as
 ; the Multiboot2 Specification 2.0, section 3.3 "I386 machine state" says, and so it stays:
 ;
 ;   32-bit protected mode without paging, CPL 0, IF = 0, CR0 = NE ET MP PE, CR4 = 0; a stack of
@@ -45,7 +45,7 @@ guest_gdt:
     dq 0x00cffb000000ffff                       ; the same for CPL 3
     dq 0x00cff3000000ffff
     dq 0, 0                                     ; TSS, and
-    dq 0, 0                                     ; LDT: descriptors32.c
+    dq 0, 0                                     ; LDT: 32/descriptors.c
     dq 0                                        ; what tests need
 gdt_end:
 gdt_pointer:

@@ -5,35 +5,35 @@
  */
 #include "lib/base.h"
 
+uint64_t __udivmoddi4(uint64_t a, uint64_t b, uint64_t *rest);
 uint64_t __udivdi3(uint64_t a, uint64_t b);
 uint64_t __umoddi3(uint64_t a, uint64_t b);
 
-static uint64_t divide(uint64_t a, uint64_t b, uint64_t *rest)
+uint64_t __udivmoddi4(uint64_t a, uint64_t b, uint64_t *rest)
 {
-    uint64_t quotient = 0;
+    uint64_t quotient = 0, r = 0;
 
-    *rest = 0;
     for (int bit = 63; bit >= 0; bit--) {
-        *rest = *rest << 1 | (a >> bit & 1);
-        if (*rest < b)
+        r = r << 1 | (a >> bit & 1);
+        if (r < b)
             continue;
-        *rest -= b;
+        r -= b;
         quotient |= BIT(bit);
     }
+    if (rest)
+        *rest = r;
     return quotient;
 }
 
 uint64_t __udivdi3(uint64_t a, uint64_t b)
 {
-    uint64_t rest;
-
-    return divide(a, b, &rest);
+    return __udivmoddi4(a, b, NULL);
 }
 
 uint64_t __umoddi3(uint64_t a, uint64_t b)
 {
     uint64_t rest;
 
-    divide(a, b, &rest);
+    __udivmoddi4(a, b, &rest);
     return rest;
 }

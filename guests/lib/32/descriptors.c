@@ -19,7 +19,7 @@ _Static_assert(sizeof(struct gate) == 8, "a 32-bit gate has 8 bytes");
 /* SDM Vol. 3A, section 7.2.1 "Task-State Segment (TSS)". */
 struct tss {
     uint32_t link;
-    uint32_t esp0; /* probe32.asm sets it */
+    uint32_t esp0; /* 32/probe.asm sets it */
     uint32_t ss0;
     uint32_t rest[22]; /* no task switches */
     uint16_t trap;
