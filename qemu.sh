@@ -198,6 +198,10 @@ add_guest_words() { # OPTION WORD...
         case $word in
             guest=*) bad "$option: '$word': the name of a guest is given by --name" ;;
             mem=*) note_mem $last "${word#mem=}" ;;
+            cmdline=*)
+                guest_cmdline[last]=$(grub_word "$word") # apart: natively it is all there is
+                continue
+                ;;
         esac
         guest_words[last]+=$(grub_word "$word")
     done

@@ -122,7 +122,11 @@ def test_call(screens, name):
     assert function in backtrace_of(screens[name]), screens[name]
 
 
-@pytest.mark.parametrize("name", [*TRAPS, *CALLS])
+# That fault is provoked by way of RBP, which is then no frame pointer.
+FRAMELESS = "stack-segment"
+
+
+@pytest.mark.parametrize("name", [name for name in (*TRAPS, *CALLS) if name != FRAMELESS])
 def test_backtrace_reaches_the_beginning(screens, name):
     assert "umbra_main" in backtrace_of(screens[name]), screens[name]
 

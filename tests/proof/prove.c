@@ -173,7 +173,7 @@ static void prove_flags(struct walk *w, const struct spec *s, unsigned size, boo
     bool lost = false, set, dirty = w->dirty;
     unsigned n = 0;
 
-    races = nondet_bool();
+    races = nondet_bool() ? RACES : 0;
     set = walk_set_flags(w, NULL, write);
     for (unsigned i = 0; i < s->used && !lost; i++) {
         uint64_t wanted = s->use[i].value | 0x20;
@@ -276,7 +276,7 @@ static struct mmu any_mmu(enum paging_mode_id mode)
     fill_recycles = nondet_bool();
     fill_replaces = nondet_bool();
     looked_up = spte(nondet_u64());
-    races = nondet_bool();
+    races = nondet_bool() ? RACES : 0;
     return mmu;
 }
 

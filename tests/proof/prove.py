@@ -29,8 +29,9 @@ ROOT = mutants.ROOT
 BUILD = os.path.join(ROOT, "build", "prove")
 SOURCES = ["tests/proof/prove.c", "tests/proof/spec.c", "mm/walk.c", "mm/paging.c"]
 
-# A title, the function, and how often the loops over levels run, with the test that ends them.
-Proof = collections.namedtuple("Proof", "title function levels")
+# A title, the function, how often the loops over levels run, with the test that ends them, and how
+# many swaps may be lost in one fault (which is walked again then: twice the work for the prover).
+Proof = collections.namedtuple("Proof", "title function levels races", defaults=[1])
 PROOFS = [
     Proof("TRAP", "prove_trap", 5),
     Proof("PDPTE load", "prove_load_pdptes", 5),
@@ -43,11 +44,10 @@ PROOFS = [
     Proof("shadow, 32-bit", "prove_shadow_32bit", 3),
     Proof("shadow, PAE", "prove_shadow_pae", 3),
     Proof("shadow, 4-level", "prove_shadow_4level", 5),
-    Proof("shadow, 5-level", "prove_shadow_5level", 6),
+    Proof("shadow, 5-level", "prove_shadow_5level", 6, 0),
 ]
 SWAPS = 10       # SWAPS_MAX in prove.c
 OTHER_LOOPS = 6  # over levels and PDPTEs in the harness
-RACES = 1        # lost swaps in one fault; the loop then runs twice
 
 # Mistakes of mutants.txt, and the proof that must fail.
 BROKEN = [
@@ -89,11 +89,11 @@ def cbmc_command():
 def run(cbmc, proof, folder, *options):
     """CBMC's results, a list of (description, status), and the seconds; None if it went wrong."""
     before = time.monotonic()
-    loops = (f"mmu_fault.0:{RACES + 2},walk_translate.0:{proof.levels},"
+    loops = (f"mmu_fault.0:{proof.races + 2},walk_translate.0:{proof.levels},"
              f"walk_set_flags.0:{proof.levels},has_flag.0:{SWAPS + 1}")
     command = [*cbmc, "-I.", "-I" + ROOT, *SOURCES, "--function", proof.function,
                "--unwind", str(OTHER_LOOPS), "--unwindset", loops, "--unwinding-assertions",
-               "--drop-unused-functions", "--slice-formula", "--json-ui", *options]
+               f"-DRACES={proof.races}", "--drop-unused-functions", "--slice-formula", "--json-ui", *options]
     done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           text=True, check=False)
     log = os.path.join(BUILD, proof.function + ".json")
