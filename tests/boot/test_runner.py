@@ -249,7 +249,7 @@ def test_memory(echo):
 def test_no_end_line(echo, words, last):
     """The end line counts only where it is the last."""
     result = echo(words).ends(3)
-    assert "without Umbra's end line" in result.notes, result
+    assert "without its end line" in result.notes, result
     result.says(last)
 
 
@@ -418,7 +418,7 @@ def test_bundled_guests(echo_elf, tmp_path):
         "# guests\n\nc.elf see mem=64M cmdline=\"x y\"\nnot-built.elf n\na.elf ay expect=pass"
     )
     assert modules(run("--machine", "tcg", elf=elf).succeeds()) == [
-        ["guest=see", "mem=64M", "cmdline=x y"],
+        ["guest=see", "cmdline=x y", "mem=64M"],
         ["guest=ay", "mem=32M", "expect=pass"],
     ]
 
@@ -505,3 +505,18 @@ def test_ctrl_c_twice(echo_elf):
         terminal.wait()
         assert terminal.exitstatus == 130
         assert termios.tcgetattr(terminal.child_fd) == before
+
+
+# ---- Native runs and ISOs to keep ---------------------------------------------------------------
+
+
+def test_native_bad_usage(echo_elf):
+    for number, words in (("0", ["--native", "0"]), ("2", ["only 1 guests"]), ("17", ["1 to 16"])):
+        run("--native", number, "--guest", echo_elf, elf=echo_elf).refuses(2, *words)
+
+
+def test_make_iso(echo_elf, tmp_path):
+    """The ISO is left where it was asked for, and nothing runs."""
+    path = tmp_path / "kept.iso"
+    made = run("--machine", "tcg", "--make-iso", path, elf=echo_elf).succeeds()
+    assert path.stat().st_size > 0 and made.text == "", made
