@@ -9,7 +9,7 @@ HOST_CFLAGS := -std=gnu17 -O1 -g $(WARNINGS) -fno-omit-frame-pointer \
 
 HOST_SOURCES := $(wildcard mm/*.c boot/*.c vmm/load/*.c) $(filter-out lib/string.c,$(wildcard lib/*.c)) \
     arch/x86/vmx/caps.c vmm/control.c vmm/combine.c tests/host/host.c tests/host/model.c \
-    $(addprefix tests/host/history,.c _allowed.c _make.c _memory.c _processor.c)
+    $(addprefix tests/host/history,.c _allowed.c _cpu.c _make.c _memory.c _processor.c)
 HOST_OBJECTS := $(HOST_SOURCES:%=$(HOST_BUILD)/%.o) $(HOST_BUILD)/lib/string.c.o
 HOST_TESTS   := $(patsubst tests/host/%.c,$(HOST_BUILD)/%,$(wildcard tests/host/test_*.c))
 
