@@ -50,6 +50,12 @@ static void drop(struct mmu *mmu, gva_t address)
         host_tlb_flush(mmu, TLB_FLUSH_ADDRESS, address);
 }
 
+/* Protection keys exist in long mode only (SDM 3A 4.6.2). */
+static bool keys_enabled(const struct paging_regs *regs)
+{
+    return regs->cr4 & CR4_PKE && regs->efer & EFER_LMA && paging_enabled(regs);
+}
+
 /*
  * With CR0.WP clear the supervisor may write where W says no. Hardware always has WP set, so the
  * page becomes writable and, if it was the user's, the supervisor's alone until the user touches
@@ -78,6 +84,8 @@ static struct vtlb_leaf leaf_for(const struct mmu *mmu, const struct walk *w, un
         entry |= PTE_NX;
     if (rights->global)
         entry |= PTE_G;
+    if (keys_enabled(&mmu->regs)) /* PKRU is live in hardware, which must know the key */
+        entry |= (uint64_t)rights->pkey << PTE_PKEY_SHIFT;
     if (access & ACCESS_WRITE && !rights->write)
         entry = leaf_for_wp0_write(&mmu->regs, rights, entry);
     if (entry & PTE_W)
@@ -105,7 +113,8 @@ static bool is_implicit(const struct mmu *mmu, gva_t address, unsigned access, u
 {
     if (access & (ACCESS_USER | ACCESS_FETCH | ACCESS_IMPLICIT))
         return false;
-    if (!(mmu->regs.cr4 & CR4_SMAP) || !mmu->regs.ac || (hardware & (PF_P | PF_RSVD)) != PF_P)
+    if (!(mmu->regs.cr4 & CR4_SMAP) || !mmu->regs.ac ||
+        (hardware & (PF_P | PF_RSVD | PF_PK)) != PF_P)
         return false;
     return leaf_allows(vtlb_lookup(&mmu->vtlb, address), access);
 }
@@ -136,17 +145,31 @@ static struct mmu_outcome inject(struct mmu *mmu, gva_t address, uint32_t error_
     return (struct mmu_outcome){ MMU_INJECT, error_code, gpa(0) };
 }
 
+/*
+ * True if the write is allowed only because the guest has CR0.WP clear, which hardware never has:
+ * it goes around a missing W, or around write-disable in PKRU (SDM 3A 4.6.2 "Protection Keys").
+ */
+static bool write_needs_wp_clear(const struct paging_regs *regs, const struct rights *rights,
+                                 unsigned access)
+{
+    bool write_disabled = regs->pkru >> (2 * rights->pkey + 1) & 1;
+
+    if (!(access & ACCESS_WRITE) || regs->cr0 & CR0_WP)
+        return false;
+    return !rights->write || (keys_enabled(regs) && rights->user && write_disabled);
+}
+
 /* The walk is allowed and its flags are set: enter it, or say why it cannot be. */
 static struct mmu_outcome act(struct mmu *mmu, gva_t address, const struct walk *w, unsigned access)
 {
     const struct gpm_region *region = gpm_find(mmu->gpm, w->gpa);
-    bool write_around_wp = access & ACCESS_WRITE && !w->rights.write;
+    bool window_needed = w->rights.user && mmu->regs.cr4 & (CR4_SMAP | CR4_PKE);
 
     if (!region || region->kind == GPM_DEVICE)
         return (struct mmu_outcome){ MMU_DEVICE, 0, w->gpa };
     if (region->kind == GPM_ROM && access & ACCESS_WRITE)
         return (struct mmu_outcome){ MMU_DEVICE, 0, w->gpa };
-    if (write_around_wp && w->rights.user && mmu->regs.cr4 & (CR4_SMAP | CR4_PKE))
+    if (window_needed && write_needs_wp_clear(&mmu->regs, &w->rights, access))
         return (struct mmu_outcome){ MMU_STEP, 0, w->gpa };
     fill(mmu, address, w, access);
     return (struct mmu_outcome){ MMU_RESUME, 0, w->gpa };

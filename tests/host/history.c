@@ -13,10 +13,10 @@
 #define GUEST_BASE (ARENA_BASE + VCPUS * POOL_SIZE + PAGE_SIZE) /* an odd frame */
 #define ARENA_SIZE (VCPUS * POOL_SIZE + PAGE_SIZE + MEMORY_BACKING * PAGE_SIZE)
 
-/* CR4 bits of paging that guests may set. Not PKE: protection keys are not virtualized (cpuid.c).
- */
-#define CR4_OFFERED \
-    (MODEL_CR4_PSE | MODEL_CR4_PAE | MODEL_CR4_PGE | MODEL_CR4_SMEP | MODEL_CR4_SMAP)
+/* CR4 bits of paging that guests may set: PKE too, though CPUID does not announce it yet. */
+#define CR4_OFFERED                                                                    \
+    (MODEL_CR4_PSE | MODEL_CR4_PAE | MODEL_CR4_PGE | MODEL_CR4_SMEP | MODEL_CR4_SMAP | \
+     MODEL_CR4_PKE)
 
 static struct {
     struct frames frames;
