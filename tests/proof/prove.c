@@ -261,9 +261,6 @@ static struct mmu any_mmu(enum paging_mode_id mode)
 {
     struct mmu mmu = { .regs = any_regs(mode) };
 
-#ifndef PROVE_KEYS
-    assume(!(mmu.regs.cr4 >> 22 & 1)); /* CPUID does not announce PKU: vmm/cpuid.c */
-#endif
     hole = nondet_bool();
     region.kind = nondet_bool() ? GPM_RAM : nondet_bool() ? GPM_ROM : GPM_DEVICE;
     region.base = gpa(nondet_u64());
@@ -297,8 +294,10 @@ static void prove_leaf(const struct mmu *mmu, struct spec s, unsigned access)
     uint64_t leaf = filled.entry.v;
     unsigned other = any_access();
     bool paged = mmu->regs.cr0 >> 31 & 1;
+    bool keys = mmu->regs.cr4 >> 22 & 1 && mmu->regs.efer >> 10 & 1;
     struct spec_hardware hardware = { paged && mmu->regs.cr4 >> 20 & 1,
-                                      paged && mmu->regs.cr4 >> 21 & 1, mmu->regs.ac };
+                                      paged && mmu->regs.cr4 >> 21 & 1, keys, mmu->regs.ac,
+                                      mmu->regs.pkru };
 
     prove(spte_usable(filled.entry), "a leaf is usable: present, bit 51 clear");
     prove(s.present, "a leaf is made of what the guest maps");
@@ -315,7 +314,8 @@ static void prove_leaf(const struct mmu *mmu, struct spec s, unsigned access)
         prove(has_flag(&s.use[i], 0x20), "a leaf is made only once the guest's entries have A");
     prove(!(leaf & 2) || !s.used || has_flag(&s.use[s.used - 1], 0x40),
           "a leaf is writable only once the guest's leaf has D");
-    prove(!(leaf & 0x7ff0000000000e98), "no other bit is set in a leaf");
+    prove((leaf >> 59 & 0xf) == (keys ? s.key : 0), "a leaf has the guest's protection key");
+    prove(!(leaf & 0x7f8000000000e98), "no other bit is set in a leaf");
     prove(filled.page_shift == (s.page_bits ? s.page_bits : 12), "a leaf knows its page's size");
     prove(spec_leaf_allows(leaf, hardware, access), "the access that faulted can go on");
     prove(flushes_everything == fill_recycles, "recycling flushes the processor's TLB");
@@ -348,8 +348,9 @@ static void prove_shadow(enum paging_mode_id mode)
               (o.verdict == MMU_DEVICE) == (hole || region.kind == GPM_DEVICE || rom_write),
           "what is no RAM goes to the devices, and only that");
     prove(o.verdict != MMU_DEVICE || o.gpa.v == s.gpa, "devices get the physical address");
-    prove(o.verdict != MMU_STEP || (write && !s.writable && s.user),
-          "only supervisor writes around WP to user pages are stepped");
+    prove(o.verdict != MMU_STEP ||
+              (write && s.user && !(mmu.regs.cr0 >> 16 & 1) && !(access & ACCESS_USER)),
+          "only supervisor writes with WP clear to user pages are stepped");
     prove(o.verdict != MMU_STORE, "nothing is write-protected");
     if (o.verdict == MMU_RESUME)
         prove_leaf(&mmu, s, access);

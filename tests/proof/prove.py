@@ -71,6 +71,8 @@ BROKEN = [
     ("a WP=0 write leaves the page to the user too", "shadow, 32-bit"),
     ("a WP=0 write makes a user page executable past SMEP", "shadow, PAE"),
     ("a WP=0 write turns SMAP off", "shadow, 32-bit"),
+    ("the protection key does not reach the leaf", "shadow, 5-level"),
+    ("a WP=0 write to a write-disabled key is filled for ever", "shadow, 5-level"),
     ("a changed leaf is not flushed on refill", "shadow, 32-bit"),
     ("a lost race is not walked again", "shadow, 32-bit"),
     ("the frame is the region's first", "shadow, unpaged"),

@@ -303,12 +303,16 @@ struct spec spec_translate(const struct paging_regs *regs, uint64_t linear, unsi
 
 bool spec_leaf_allows(uint64_t leaf, struct spec_hardware hardware, unsigned access)
 {
-    struct paging_regs regs = { .cr0 = (uint64_t)1 << 16, .ac = hardware.ac };
+    struct paging_regs regs = { .pkru = hardware.pkru, .ac = hardware.ac };
     struct spec rights = { .writable = bit(leaf, 1), .user = bit(leaf, 2) };
 
     rights.executable = !bit(leaf, 63);
-    regs.cr4 = (uint64_t)hardware.smep << 20 | (uint64_t)hardware.smap << 21;
-    return bit(leaf, 0) && rights_allow(&regs, &rights, access);
+    rights.key = (unsigned)(bits(leaf, 62, 59) >> 59);
+    regs.cr0 = (uint64_t)1 << 31 | (uint64_t)1 << 16;
+    regs.efer = (uint64_t)1 << 11 | (uint64_t)hardware.pke << 10;
+    regs.cr4 = (uint64_t)hardware.smep << 20 | (uint64_t)hardware.smap << 21 |
+               (uint64_t)hardware.pke << 22;
+    return bit(leaf, 0) && spec_allows(&regs, &rights, access);
 }
 
 /* Table 4-8: bits 2:1, 8:5 and 63:MAXPHYADDR are reserved. */

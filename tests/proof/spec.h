@@ -36,9 +36,10 @@ struct spec spec_translate(const struct paging_regs *regs, uint64_t linear, unsi
 /* True if a translation that is present allows access. */
 bool spec_allows(const struct paging_regs *regs, const struct spec *s, unsigned access);
 
-/* What a processor with CR0.WP = 1, EFER.NXE = 1 and these bits of CR4 lets access do by leaf. */
+/* What a processor with CR0.WP = 1, EFER.NXE = 1 and this state lets access do by leaf. */
 struct spec_hardware {
-    bool smep, smap, ac;
+    bool smep, smap, pke, ac;
+    uint32_t pkru;
 };
 bool spec_leaf_allows(uint64_t leaf, struct spec_hardware hardware, unsigned access);
 
