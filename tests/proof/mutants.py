@@ -38,7 +38,7 @@ FOLDERS = ("mm", "lib", "arch", "tests/host")  # what the snapshot needs
 FILES = ["mm/" + name for name in (
     "walk.c", "mmu.c", "vtlb.c", "paging.c", "gpm.c", "pool.c", "frames.c", "hostmap.c", "spte.h")]
 TESTS = ["test_vtlb", "test_mmu", "test_frames", "test_hostmap", "test_gpm", "test_walk",
-         "test_histories"]
+         "test_histories"]  # the slowest last
 # The test that most likely notices comes first.
 NEAREST = {"mm/gpm.c": "test_gpm", "mm/frames.c": "test_frames", "mm/hostmap.c": "test_hostmap",
            "mm/mmu.c": "test_mmu", "mm/walk.c": "test_mmu", "mm/paging.c": "test_mmu"}
@@ -349,8 +349,9 @@ def judge(baseline, folder, made):
         return "same code", ""
     for test in baseline.tests_of(made.file):
         program = os.path.join(folder, test)
-        sources = set(mine) & set(baseline.sources) | {test_source(test)}
-        link([object_of(folder if s in mine else BASE, s) for s in sources], program)
+        needed = [s for s in mine if s.replace("/", "_") in baseline.concerns[test]]
+        link([object_of(folder, s) for s in needed] +
+             [object_of(folder if test_source(test) in mine else BASE, test_source(test))], program)
         status, _ = run_test(program, baseline.seconds[test])
         if status != 0:
             return "killed", f"{test} ({status})"
